@@ -1,0 +1,3 @@
+module github.com/warren-mq/warren/broker
+
+go 1.26.0

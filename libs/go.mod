@@ -1,0 +1,3 @@
+module github.com/warren-mq/warren/libs
+
+go 1.26.0

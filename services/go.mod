@@ -1,0 +1,3 @@
+module github.com/warren-mq/warren/services
+
+go 1.26.0
