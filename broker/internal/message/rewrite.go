@@ -1,0 +1,55 @@
+package message
+
+import "encoding/binary"
+
+// AppendWithHeader appends to dst the property list raw with one more header; a header
+// of the same key gives way. Nothing else is decoded or changed. raw must have passed
+// CheckProperties; dst and raw must not overlap.
+func AppendWithHeader(dst, raw []byte, f Field) []byte {
+	flags := PeekFlags(raw)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(flags|HasHeaders))
+	w, err := walk(raw)
+	if err != nil {
+		panic("message: rewrite of properties that were never checked: " + err.Error())
+	}
+	// Only content-type and content-encoding stand in front of the headers.
+	tail := w.b
+	var old []byte
+	for w.todo&(HasContentType|HasContentEncoding|HasHeaders) != 0 && w.next() {
+		if w.flag == HasHeaders {
+			old, _, _ = cutLong(w.value)
+			break
+		}
+		tail = w.b
+	}
+	if w.err != nil {
+		panic("message: rewrite of properties that were never checked: " + w.err.Error())
+	}
+	if len(raw) > 0 {
+		dst = append(dst, raw[2:len(raw)-len(tail)]...)
+	}
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = appendOthers(dst, old, f.Key)
+	dst = patchLength(AppendField(dst, f), at)
+	return append(dst, w.b...)
+}
+
+// appendOthers appends the fields of a table's body whose key is not key.
+func appendOthers(dst, body []byte, key string) []byte {
+	for len(body) > 0 {
+		k, r, err := cutShort(body)
+		if err != nil {
+			panic("message: rewrite of properties that were never checked: " + err.Error())
+		}
+		r, err = skipValue(r, 1)
+		if err != nil {
+			panic("message: rewrite of properties that were never checked: " + err.Error())
+		}
+		if string(k) != key {
+			dst = append(dst, body[:len(body)-len(r)]...)
+		}
+		body = r
+	}
+	return dst
+}
