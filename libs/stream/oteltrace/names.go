@@ -1,0 +1,67 @@
+package oteltrace
+
+// Names of OpenTelemetry's messaging conventions (semconv 1.43, status Development: this file is the place to follow a change).
+const (
+	attrSystem          = "messaging.system"
+	attrOperationName   = "messaging.operation.name"
+	attrOperationType   = "messaging.operation.type"
+	attrDestination     = "messaging.destination.name"
+	attrTemplate        = "messaging.destination.template"
+	attrAnonymous       = "messaging.destination.anonymous"
+	attrGroup           = "messaging.consumer.group.name"
+	attrRoutingKey      = "messaging.rabbitmq.destination.routing_key"
+	attrDeliveryTag     = "messaging.rabbitmq.message.delivery_tag"
+	attrMessageID       = "messaging.message.id"
+	attrConversationID  = "messaging.message.conversation_id"
+	attrBodySize        = "messaging.message.body.size"
+	attrServerAddress   = "server.address"
+	attrServerPort      = "server.port"
+	attrErrorType       = "error.type"
+	attrRetryAttempt    = "stream.attempt"     // ours: the attempt that failed
+	attrRetryPause      = "stream.pause_ms"    // ours: pause before the next one
+	attrOutcome         = "stream.outcome"     // ours: accept, requeue or dead-letter, set when not plain success
+	attrRedelivered     = "stream.redelivered" // ours: the broker's redelivered flag, set when true
+	eventRetry          = "retry"
+	operationPublish    = "publish"
+	operationProcess    = "process"
+	typeSend            = "send"
+	typeProcess         = "process"
+	metricClientSeconds = "messaging.client.operation.duration"
+	metricSent          = "messaging.client.sent.messages"
+	metricConsumed      = "messaging.client.consumed.messages"
+	metricProcess       = "messaging.process.duration"
+	scope               = "github.com/warren-mq/warren/libs/stream/oteltrace"
+)
+
+// Header names on the wire. The case written is the one that exact-case readers expect.
+const (
+	headerTraceparent = "traceparent"
+	headerTracestate  = "tracestate"
+	headerBaggage     = "baggage"
+	headerB3          = "b3"
+
+	headerB3TraceID = "X-B3-TraceId"
+	headerB3SpanID  = "X-B3-SpanId"
+	headerB3Parent  = "X-B3-ParentSpanId"
+	headerB3Sampled = "X-B3-Sampled"
+	headerB3Flags   = "X-B3-Flags"
+
+	headerSleuthTraceID = "spanTraceId"
+	headerSleuthSpanID  = "spanId"
+	headerSleuthParent  = "spanParentSpanId"
+	headerSleuthSampled = "spanSampled"
+	headerSleuthFlags   = "spanFlags"
+)
+
+// stale are the headers, in lower case, that described an earlier hop and must not survive a forward.
+var stale = map[string]bool{
+	"traceparent": true, "tracestate": true, "baggage": true, "b3": true,
+	"x-b3-traceid": true, "x-b3-spanid": true, "x-b3-parentspanid": true, "x-b3-sampled": true, "x-b3-flags": true,
+	"spantraceid": true, "spanid": true, "spanparentspanid": true, "spansampled": true, "spanflags": true,
+	"spanname": true, "spanprocessid": true, "x-span-name": true, "x-process-id": true,
+	"currentspan": true, "x-current-span": true, "x-currentspan": true, "messagesent": true, "x-message-sent": true,
+	"nativeheaders": true,
+}
+
+// secondsBuckets are the boundaries that the conventions advise.
+var secondsBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
