@@ -16,6 +16,8 @@ var (
 	// ErrUnknownOutcome says the deadline passed before the broker confirmed: the message may or may not be stored. Sending it
 	// again with the same id is the cure; consumers drop the duplicate.
 	ErrUnknownOutcome = errors.New("stream: no confirm before the deadline")
+	// ErrUnavailable says the deadline passed before the message could be sent at all: it is not stored.
+	ErrUnavailable = errors.New("stream: broker not available before the deadline")
 	// ErrUndecodable wraps a payload's decoding error. Such a message is dead-lettered without a second attempt.
 	ErrUndecodable = errors.New("stream: payload cannot be decoded")
 )

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -99,7 +98,7 @@ func complete(b Binding, m Raw) (Raw, error) {
 	m.ContentType = or(m.ContentType, b.ContentType)
 	headers := make(Headers, len(m.Headers)+headersOfTrace)
 	for k, v := range m.Headers {
-		if !brokerOwned(k) {
+		if !BrokerOwned(k) {
 			headers[k] = v
 		}
 	}
@@ -117,15 +116,6 @@ func complete(b Binding, m Raw) (Raw, error) {
 
 // headersOfTrace is the room left in a header map for the instrumentation.
 const headersOfTrace = 4
-
-// brokerOwned says that the broker wrote the header and would be misled by it on a new message.
-func brokerOwned(key string) bool {
-	switch key {
-	case "x-death", "x-delivery-count", "x-acquired-count", "x-stream-offset":
-		return true
-	}
-	return strings.HasPrefix(key, "x-first-death-") || strings.HasPrefix(key, "x-last-death-")
-}
 
 func sameError(err error, n int) []error {
 	errs := make([]error, n)

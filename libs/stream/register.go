@@ -31,15 +31,25 @@ func Apply[A, B any](a *App, in, out Binding, f Function[A, B]) {
 	})
 }
 
-// Supply registers a supplier, asked every b.Producer.PollInterval.
+// Supply registers a supplier, asked every b.Producer.PollInterval. A message that could not be sent is kept and tried again at
+// the next turn, with the same id, before the supplier is asked for another.
 func Supply[T any](a *App, b Binding, f Supplier[T]) {
 	o := a.bindOutput(b)
+	var kept *Message[T]
 	o.poll = func(ctx context.Context) error {
-		m, err := f(ctx)
-		if err != nil || m == nil {
-			return err
+		if kept == nil {
+			m, err := f(ctx)
+			if err != nil || m == nil {
+				return err
+			}
+			m.ID = or(m.ID, NewID())
+			kept = m
 		}
-		return Send(ctx, a, b.Name, *m)
+		err := Send(ctx, a, b.Name, *kept)
+		if err == nil {
+			kept = nil
+		}
+		return err
 	}
 }
 

@@ -1,0 +1,234 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/warren-mq/warren/libs/stream"
+)
+
+// consumer is one running binding: a goroutine that keeps a session with the broker, and Concurrency workers that handle.
+type consumer struct {
+	binding stream.Binding
+	topo    topology
+	link    *link
+	cfg     Config
+	handle  stream.Handler
+	cond    *condition
+	dead    *deadLetters // nil when dead letters are left to the broker
+
+	jobs     chan job
+	taking   context.Context // ends when no new message shall be taken
+	stop     context.CancelFunc
+	handling context.Context // of the handlers
+	abandon  context.CancelFunc
+	done     chan struct{} // closed when run has returned
+	sessions atomic.Int64
+}
+
+// session is one channel with one consumer on it.
+type session struct {
+	ch       *amqp.Channel
+	tag      string
+	gone     chan struct{}  // closed when the channel is
+	underWay sync.WaitGroup // deliveries in the hands of workers
+}
+
+type job struct {
+	s *session
+	d amqp.Delivery
+}
+
+var _ stream.Subscription = (*consumer)(nil)
+
+func newConsumer(b stream.Binding, l *link, cfg Config, topo topology, h stream.Handler) *consumer {
+	c := &consumer{
+		binding: b, topo: topo, link: l, cfg: cfg, handle: h, cond: newCondition(b),
+		jobs: make(chan job), done: make(chan struct{}),
+	}
+	c.taking, c.stop = context.WithCancel(context.Background())
+	c.handling, c.abandon = context.WithCancel(context.Background())
+	return c
+}
+
+// run consumes until Close, through any number of sessions, and ends when the last handler has.
+func (c *consumer) run() {
+	defer close(c.done)
+	defer c.abandon()
+	var workers sync.WaitGroup
+	for range c.binding.Consumer.Concurrency {
+		workers.Go(c.work)
+	}
+	b := newBackoff(c.cfg)
+	var last *session
+	for c.taking.Err() == nil {
+		s, deliveries, err := c.open()
+		if err == nil {
+			b.reset()
+			err = c.feed(s, deliveries)
+			last = s
+		}
+		if c.taking.Err() != nil {
+			break
+		}
+		c.cond.set(stream.StateDown, err.Error())
+		c.cfg.Logger.WarnContext(c.taking, "consumer interrupted", "binding", c.binding.Name, "error", err)
+		if last != nil {
+			c.leave(last)
+		}
+		b.pause(c.taking)
+	}
+	close(c.jobs)
+	workers.Wait()
+	if last != nil {
+		_ = last.ch.Close() // gives back what was pushed and not handled
+	}
+	c.cond.set(stream.StateStopped, "")
+}
+
+// open declares and starts to consume.
+func (c *consumer) open() (*session, <-chan amqp.Delivery, error) {
+	conn, err := c.link.await(c.taking)
+	if err != nil {
+		return nil, nil, err
+	}
+	odd, err := declare(c.taking, conn, c.topo, c.cfg.Logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer impatient(conn)()
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &session{ch: ch, gone: make(chan struct{})}
+	s.tag = fmt.Sprintf("%s#%d", c.binding.Name, c.sessions.Add(1))
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	go func() { // ends with the channel
+		<-closed
+		close(s.gone)
+	}()
+	p := c.binding.Consumer
+	args := amqp.Table{}
+	if p.ConsumerPriority != 0 {
+		args["x-priority"] = int32(p.ConsumerPriority)
+	}
+	err = ch.Qos(p.Prefetch*p.Concurrency, 0, false)
+	var deliveries <-chan amqp.Delivery
+	if err == nil {
+		deliveries, err = ch.Consume(c.topo.consume, s.tag, false, p.Exclusive, false, false, args)
+	}
+	if err != nil {
+		_ = ch.Close()
+		return nil, nil, fmt.Errorf("consume %s: %w", c.topo.consume, err)
+	}
+	c.cond.set(stream.StateUp, odd)
+	return s, deliveries, nil
+}
+
+// feed hands deliveries to the workers until the session or the binding ends.
+func (c *consumer) feed(s *session, deliveries <-chan amqp.Delivery) error {
+	for {
+		select {
+		case d, ok := <-deliveries:
+			if !ok {
+				// The channel is gone, or the broker cancelled the consumer because the queue is.
+				return errors.New("deliveries ended: channel closed or consumer cancelled by the broker")
+			}
+			s.underWay.Add(1)
+			select {
+			case c.jobs <- job{s: s, d: d}:
+			case <-s.gone:
+				s.underWay.Done()
+			case <-c.taking.Done():
+				s.underWay.Done()
+			}
+		case <-c.taking.Done():
+			return c.taking.Err()
+		}
+	}
+}
+
+// leave closes a session that ended while we go on. When only the consumer was cancelled the channel still lives: running
+// handlers settle on it first, else their messages would come again for nothing.
+func (c *consumer) leave(s *session) {
+	idle := make(chan struct{})
+	go func() { // ends with the last handler, which run waits for
+		s.underWay.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-s.gone:
+	case <-c.taking.Done():
+		return
+	}
+	_ = s.ch.Close()
+}
+
+func (c *consumer) work() {
+	for j := range c.jobs {
+		c.process(j)
+	}
+}
+
+func (c *consumer) process(j job) {
+	defer j.s.underWay.Done()
+	select {
+	case <-j.s.gone:
+		return // it comes again on the next session
+	default:
+	}
+	m := received(j.d, c.topo.consume)
+	out := c.handle(c.handling, m)
+	if err := c.settle(j.d, m, out); err != nil {
+		c.cfg.Logger.WarnContext(c.handling, "settle failed, the message will come again",
+			"binding", c.binding.Name, "message_id", m.ID, "error", err)
+	}
+}
+
+// settle performs the outcome.
+func (c *consumer) settle(d amqp.Delivery, m stream.Raw, out stream.Outcome) error {
+	switch out.Action {
+	case stream.ActionAccept:
+		return d.Ack(false)
+	case stream.ActionRequeue:
+		return d.Nack(false, true)
+	}
+	if c.dead == nil {
+		return d.Reject(false)
+	}
+	if err := c.dead.publish(d, out.Err); err != nil {
+		// The broker then dead-letters the original itself: without the reason, but it is not lost.
+		c.cfg.Logger.ErrorContext(c.handling, "dead letter not confirmed", "binding", c.binding.Name, "message_id", m.ID, "error", err)
+		return d.Reject(false)
+	}
+	return d.Ack(false)
+}
+
+// Health implements [stream.Subscription].
+func (c *consumer) Health() stream.Health { return c.cond.get() }
+
+// Close implements [stream.Subscription].
+func (c *consumer) Close(ctx context.Context) error {
+	c.stop()
+	select {
+	case <-c.done:
+		return nil
+	case <-ctx.Done():
+	}
+	c.abandon()
+	grace := time.NewTimer(handlerGrace)
+	defer grace.Stop()
+	select {
+	case <-c.done:
+		return nil
+	case <-grace.C:
+		return fmt.Errorf("rabbit: handlers of %s still run after their deadline", c.binding.Name)
+	}
+}

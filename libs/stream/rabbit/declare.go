@@ -1,0 +1,87 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// declarer declares a topology on a connection. A refusal for different arguments (406) or for missing permission (403) does
+// not stop the binding when the object exists: somebody else declared it another way, which is theirs to answer for.
+type declarer struct {
+	conn *amqp.Connection
+	ch   *amqp.Channel
+	log  *slog.Logger
+	// odd is what was found declared otherwise, for the binding's health; "" when all is as asked.
+	odd string
+}
+
+// declare returns what was found odd.
+func declare(ctx context.Context, conn *amqp.Connection, t topology, log *slog.Logger) (odd string, err error) {
+	defer impatient(conn)()
+	d := &declarer{conn: conn, log: log}
+	if d.ch, err = conn.Channel(); err != nil {
+		return "", err
+	}
+	defer func() { _ = d.ch.Close() }()
+	for _, x := range t.exchanges {
+		err = d.tolerant(ctx, "exchange "+x.name,
+			func() error { return d.ch.ExchangeDeclare(x.name, x.kind, true, false, false, false, x.args) },
+			func() error { return d.ch.ExchangeDeclarePassive(x.name, x.kind, true, false, false, false, x.args) })
+		if err != nil {
+			return "", err
+		}
+	}
+	for _, q := range t.queues {
+		err = d.tolerant(ctx, "queue "+q.name,
+			func() error {
+				_, err := d.ch.QueueDeclare(q.name, q.durable, q.autoDelete, q.exclusive, false, q.args)
+				return err
+			},
+			func() error {
+				_, err := d.ch.QueueDeclarePassive(q.name, q.durable, q.autoDelete, q.exclusive, false, q.args)
+				return err
+			})
+		if err != nil {
+			return "", err
+		}
+	}
+	for _, b := range t.bindings {
+		if err := d.ch.QueueBind(b.queue, b.key, b.exchange, false, b.args); err != nil {
+			return "", fmt.Errorf("bind %s to %s: %w", b.queue, b.exchange, err)
+		}
+	}
+	return d.odd, nil
+}
+
+// impatient ends the connection when the broker leaves our requests unanswered for rpcTimeout: the client library waits for
+// ever, and a broker that is alive but stuck would keep us. The result stops the clock.
+func impatient(conn *amqp.Connection) (stop func() bool) {
+	return time.AfterFunc(rpcTimeout, func() { _ = conn.CloseDeadline(time.Now()) }).Stop
+}
+
+// tolerant tries active, and after a refusal that leaves hope passive on a fresh channel.
+func (d *declarer) tolerant(ctx context.Context, what string, active, passive func() error) error {
+	refusal := active()
+	var e *amqp.Error
+	if refusal == nil {
+		return nil
+	}
+	if !errors.As(refusal, &e) || e.Code != amqp.PreconditionFailed && e.Code != amqp.AccessRefused {
+		return fmt.Errorf("declare %s: %w", what, refusal)
+	}
+	var err error
+	if d.ch, err = d.conn.Channel(); err != nil {
+		return err
+	}
+	if err := passive(); err != nil {
+		return fmt.Errorf("declare %s: %w", what, refusal)
+	}
+	d.odd = fmt.Sprintf("%s exists with other properties: %s", what, e.Reason)
+	d.log.WarnContext(ctx, "declared otherwise", "object", what, "reason", e.Reason)
+	return nil
+}

@@ -1,0 +1,137 @@
+package rabbit
+
+import (
+	"fmt"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/warren-mq/warren/libs/stream"
+)
+
+// shortStringBytesMax is AMQP's limit of routing keys and most properties.
+const shortStringBytesMax = 255
+
+// publishing maps a message to AMQP as Spring's DefaultAmqpHeaderMapper does. Its error is final.
+func publishing(m stream.Raw, transient bool) (amqp.Publishing, error) {
+	headers, err := toTable(m.Headers)
+	if err != nil {
+		return amqp.Publishing{}, err
+	}
+	for _, short := range []string{m.ID, m.Type, m.CorrelationID, m.ContentType, m.RoutingKey} {
+		if len(short) > shortStringBytesMax {
+			return amqp.Publishing{}, fmt.Errorf("rabbit: %.20q… has %d bytes, a short string has at most %d", short, len(short), shortStringBytesMax)
+		}
+	}
+	mode := amqp.Persistent
+	if transient {
+		mode = amqp.Transient
+	}
+	return amqp.Publishing{
+		Headers: headers, ContentType: m.ContentType, DeliveryMode: mode, CorrelationId: m.CorrelationID,
+		MessageId: m.ID, Timestamp: m.Timestamp, Type: m.Type, Body: m.Payload,
+	}, nil
+}
+
+// received maps a delivery to a message.
+func received(d amqp.Delivery, queue string) stream.Raw {
+	return stream.Raw{
+		ID: d.MessageId, Timestamp: d.Timestamp, Type: d.Type, CorrelationID: d.CorrelationId, ContentType: d.ContentType,
+		Headers: fromTable(d.Headers), Payload: d.Body,
+		Delivery: stream.Delivery{
+			Exchange: d.Exchange, RoutingKey: d.RoutingKey, Queue: queue, ConsumerTag: d.ConsumerTag, Tag: d.DeliveryTag,
+			Redelivered: d.Redelivered, Count: count(d.Headers["x-delivery-count"]),
+		},
+	}
+}
+
+func count(v any) int {
+	switch n := v.(type) {
+	case int64:
+		return int(n)
+	case int32:
+		return int(n)
+	}
+	return 0
+}
+
+func toTable(h stream.Headers) (amqp.Table, error) {
+	t := make(amqp.Table, len(h))
+	for k, v := range h {
+		f, err := toField(v)
+		if err != nil {
+			return nil, fmt.Errorf("rabbit: header %s: %w", k, err)
+		}
+		t[k] = f
+	}
+	return t, nil
+}
+
+// toField keeps what AMQP has a type for. A Go string becomes a long string, which every peer reads.
+func toField(v any) (any, error) {
+	switch v := v.(type) {
+	case nil, bool, string, []byte, int8, int16, int32, int64, float32, float64, time.Time, amqp.Decimal:
+		return v, nil
+	case int:
+		return int64(v), nil
+	case uint8:
+		return int16(v), nil
+	case uint16:
+		return int32(v), nil
+	case uint32:
+		return int64(v), nil
+	case time.Duration:
+		return v.Milliseconds(), nil
+	case fmt.Stringer:
+		return v.String(), nil
+	case stream.Headers:
+		return toTable(v)
+	case map[string]any:
+		return toTable(v)
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			f, err := toField(e)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = f
+		}
+		return list, nil
+	}
+	return nil, fmt.Errorf("%T has no AMQP field type", v)
+}
+
+func fromTable(t amqp.Table) stream.Headers {
+	h := make(stream.Headers, len(t))
+	for k, v := range t {
+		h[k] = fromField(v)
+	}
+	return h
+}
+
+// fromField widens small integers, so that a reader has two cases instead of eight.
+func fromField(v any) any {
+	switch v := v.(type) {
+	case int8:
+		return int32(v)
+	case uint8:
+		return int32(v)
+	case int16:
+		return int32(v)
+	case uint16:
+		return int32(v)
+	case uint32:
+		return int64(v)
+	case float32:
+		return float64(v)
+	case amqp.Table:
+		return fromTable(v)
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = fromField(e)
+		}
+		return list
+	}
+	return v
+}
