@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+
+	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+// channel is one channel's state.
+type channel struct {
+	number    uint16
+	closing   bool   // channel.close was sent: all but the answer is ignored
+	lastQueue string // declared here last: what an empty queue name means
+	prefetch  uint16 // for consumers to come
+	assembly  assembly
+	consumers map[string]*consumer // by tag
+	unacked   unacked
+	confirms  *confirms // nil until confirm.select
+	epoch     uint64    // tells this channel from an older one of the same number
+}
+
+func (s *session) channelOpen(number uint16, _ *amqp.ChannelOpen) error {
+	if ch := s.channels[number]; ch != nil {
+		if ch.closing {
+			return nil
+		}
+		return amqp.Errorf(amqp.ChannelError, "second 'channel.open' seen")
+	}
+	if number > s.channelMax || len(s.channels) >= int(s.channelMax) {
+		return amqp.Errorf(amqp.NotAllowed, "number of channels opened (%d) has reached the negotiated channel_max (%d)",
+			len(s.channels), s.channelMax)
+	}
+	s.epoch++
+	s.channels[number] = &channel{number: number, consumers: map[string]*consumer{}, epoch: s.epoch}
+	s.send(number, &amqp.ChannelOpenOK{})
+	return nil
+}
+
+// channelClose answers the client's channel.close.
+func (s *session) channelClose(ctx context.Context, ch *channel) error {
+	s.release(ctx, ch)
+	delete(s.channels, ch.number)
+	s.send(ch.number, &amqp.ChannelCloseOK{})
+	return nil
+}
+
+// closeChannel ends a channel with an exception.
+func (s *session) closeChannel(ctx context.Context, ch *channel, x exception, id amqp.MethodID) {
+	s.release(ctx, ch)
+	ch.closing = true
+	s.send(ch.number, &amqp.ChannelClose{
+		ReplyCode: uint16(x.code), ReplyText: x.text, ClassID: id.Class(), MethodID: id.Method(),
+	})
+}
+
+// channelClosing handles a method on a channel whose channel.close awaits its answer.
+func (s *session) channelClosing(ch *channel, m amqp.Method) {
+	switch m.(type) {
+	case *amqp.ChannelCloseOK:
+		delete(s.channels, ch.number)
+	case *amqp.ChannelClose: // both closed at once
+		s.send(ch.number, &amqp.ChannelCloseOK{})
+	}
+}
+
+// release gives back what a channel held.
+func (s *session) release(ctx context.Context, ch *channel) {
+	s.flushConfirms() // so far all went well
+	if len(ch.consumers) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+		defer cancel()
+		for _, c := range ch.consumers {
+			s.forget(c)
+			if err := s.link.Cancel(ctx, c.node); err != nil {
+				s.log.Warn("cancel failed", "channel", ch.number, "consumer", c.tag, "error", err)
+			}
+		}
+	}
+	ch.unacked.takeAll(func(d held) { s.settleLater(d.c, d.seq, node.Requeue) })
+	ch.confirms = nil
+	ch.assembly = assembly{}
+}
+
+// channelFlow answers the client's wish to pause or resume deliveries.
+func (s *session) channelFlow(ch *channel, m *amqp.ChannelFlow) error {
+	if !m.Active {
+		return amqp.Errorf(amqp.NotImplemented, "active=false")
+	}
+	s.send(ch.number, &amqp.ChannelFlowOK{Active: true})
+	return nil
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"math/bits"
+
+	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+// confirms is a channel's publisher confirms. Publishes count from 1; done remembers
+// which above low are settled, so that a run of them can be confirmed by one frame.
+type confirms struct {
+	published uint64
+	low       uint64 // all up to here are settled
+	done      bitset // of those above
+	fresh     []uint64
+	queued    bool // in session.acking
+}
+
+// bitset is a window on an endless row of bits.
+type bitset struct {
+	words []uint64
+	base  uint64 // the number of the first bit, a multiple of 64
+}
+
+func (b *bitset) set(n uint64) {
+	i := int((n - b.base) / 64)
+	for i >= len(b.words) {
+		b.words = append(b.words, 0)
+	}
+	b.words[i] |= 1 << (n % 64)
+}
+
+// runFrom returns the end of the run of bits that begins after low; low if the next bit
+// is not set. Words below it are dropped.
+func (b *bitset) runFrom(low uint64) uint64 {
+	n := low + 1
+	for {
+		i := int((n - b.base) / 64)
+		if i >= len(b.words) {
+			break
+		}
+		ones := bits.TrailingZeros64(^(b.words[i] >> (n % 64)))
+		n += uint64(ones)
+		if ones == 0 || n%64 != 0 {
+			break
+		}
+	}
+	if drop := int((n - b.base) / 64); drop > 0 {
+		drop = min(drop, len(b.words))
+		b.words = b.words[:copy(b.words, b.words[drop:])]
+		b.base += uint64(drop) * 64
+	}
+	return n - 1
+}
+
+// confirmNumberBits is the part of a confirm's number, as the node sees it, that counts
+// the channel's publishes. What is above tells channels of the same number apart: one may
+// be closed and its successor open while the node still works on publishes of the first.
+const confirmNumberBits = 40
+
+func (ch *channel) confirmNumber(n uint64) uint64 {
+	if n == 0 {
+		return 0
+	}
+	return ch.epoch<<confirmNumberBits | n
+}
+
+func (s *session) confirmSelect(ch *channel, m *amqp.ConfirmSelect) error {
+	if ch.confirms == nil {
+		ch.confirms = new(confirms)
+	}
+	return s.reply(ch, m.NoWait, &amqp.ConfirmSelectOK{}, nil)
+}
+
+// confirmed takes the node's word on one publish.
+func (s *session) confirmed(c node.Confirmation) {
+	ch := s.channels[c.Channel]
+	if ch == nil || ch.confirms == nil || ch.epoch != c.Number>>confirmNumberBits {
+		return
+	}
+	s.confirm(ch, c.Number&(1<<confirmNumberBits-1), c.Nack)
+}
+
+// confirm settles publish n. Nacks leave at once, acks together at the turn's end.
+func (s *session) confirm(ch *channel, n uint64, nack bool) {
+	c := ch.confirms
+	c.done.set(n)
+	if nack {
+		s.send(ch.number, &amqp.BasicNack{DeliveryTag: n})
+	} else {
+		c.fresh = append(c.fresh, n)
+	}
+	if !c.queued {
+		c.queued = true
+		s.acking = append(s.acking, ch)
+	}
+}
+
+// flushConfirms sends the confirms of the turn: one frame for the run that leaves no
+// older publish open, one each for those beyond.
+func (s *session) flushConfirms() {
+	for i, ch := range s.acking {
+		s.acking[i] = nil
+		c := ch.confirms
+		if c == nil || !c.queued {
+			continue
+		}
+		c.queued = false
+		low := c.low
+		c.low = c.done.runFrom(low)
+		var last uint64 // the highest fresh one within the run
+		within := 0
+		for _, n := range c.fresh {
+			if n <= c.low {
+				last = max(last, n)
+				within++
+			} else {
+				s.ackPublish(ch, n, false)
+			}
+		}
+		if within > 0 {
+			s.ackPublish(ch, last, within > 1)
+		}
+		c.fresh = c.fresh[:0]
+	}
+	s.acking = s.acking[:0]
+}
+
+func (s *session) ackPublish(ch *channel, n uint64, multiple bool) {
+	m := amqp.BasicAck{DeliveryTag: n, Multiple: multiple}
+	buf, at := amqp.BeginFrame(s.pkt.buf, amqp.FrameMethod, ch.number)
+	s.pkt.buf = amqp.EndFrame(m.Append(buf), at)
+}

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"time"
+
+	"github.com/warren-mq/warren/broker/internal/amqp"
+)
+
+// connectionMethod does what a method on channel 0 asks, once the connection is open.
+func (s *session) connectionMethod(m amqp.Method) error {
+	switch m := m.(type) {
+	case *amqp.ConnectionClose:
+		s.log.Info("client closes", "code", m.ReplyCode, "text", m.ReplyText)
+		s.leave() // before the answer: what was exclusive is free when the client has it
+		s.send(0, &amqp.ConnectionCloseOK{})
+		s.ended = true
+		s.flush()
+		return nil
+	case *amqp.ConnectionUpdateSecret:
+		if err := s.srv.broker.Authenticate(s.user, m.NewSecret); err != nil {
+			return err
+		}
+		s.send(0, &amqp.ConnectionUpdateSecretOK{})
+		return nil
+	}
+	return amqp.Errorf(amqp.CommandInvalid, "%s is not a client's to send on channel 0 of an open connection", m.ID())
+}
+
+// closeConnection tells the client, gives all back and waits for close-ok, though not
+// for long.
+func (s *session) closeConnection(x exception, id amqp.MethodID) {
+	if s.closing {
+		return
+	}
+	s.send(0, &amqp.ConnectionClose{
+		ReplyCode: uint16(x.code), ReplyText: x.text, ClassID: id.Class(), MethodID: id.Method(),
+	})
+	s.leave()
+	s.deadline = time.After(closeTimeout)
+}
+
+// closingMethod handles a method after connection.close was sent: no other counts.
+func (s *session) closingMethod(m amqp.Method) {
+	switch m.(type) {
+	case *amqp.ConnectionCloseOK:
+		s.ended = true
+	case *amqp.ConnectionClose:
+		s.send(0, &amqp.ConnectionCloseOK{})
+		s.ended = true
+		s.flush()
+	}
+}
+
+// abort ends the connection because the broker wants so.
+func (s *session) abort(reason string) {
+	if reason == ReasonShutdown {
+		reason = "broker forced connection closure with reason 'shutdown'"
+	}
+	s.log.Info("connection forced to close", "reason", reason)
+	s.closeConnection(exception{
+		code: amqp.ConnectionForced, text: replyText(amqp.ConnectionForced, reason), hard: true,
+	}, 0)
+}

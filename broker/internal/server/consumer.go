@@ -1,0 +1,127 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+
+	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+// consumer is a subscription, or the handle of a get, as the session knows it.
+type consumer struct {
+	node  *node.Consumer
+	ch    *channel
+	tag   string
+	noAck bool
+	// settles collects what the turn settled, by outcome; dirty says that there is some.
+	settles [node.Discard + 1][]uint64
+	dirty   bool
+}
+
+// generatedTag returns a consumer tag for a client that gave none.
+func generatedTag() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "amq.ctag-" + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func (s *session) basicQos(ch *channel, m *amqp.BasicQos) error {
+	if m.PrefetchSize != 0 {
+		return amqp.Errorf(amqp.NotImplemented, "prefetch_size!=0 (%d)", m.PrefetchSize)
+	}
+	// global=true would share the count among the channel's consumers; it is taken as
+	// false, as brokers do that have given that mode up.
+	ch.prefetch = m.PrefetchCount
+	s.send(ch.number, &amqp.BasicQosOK{})
+	return nil
+}
+
+func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicConsume) error {
+	queue, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	tag := m.ConsumerTag
+	if tag == "" {
+		tag = generatedTag()
+	}
+	if ch.consumers[tag] != nil {
+		return amqp.Errorf(amqp.NotAllowed, "attempt to reuse consumer tag '%s'", tag)
+	}
+	c, err := s.link.Consume(ctx, node.ConsumeSpec{
+		Channel: ch.number, Tag: tag, Queue: queue, NoAck: m.NoAck, Exclusive: m.Exclusive,
+		Prefetch: ch.prefetch, Args: m.Arguments,
+	})
+	if err != nil {
+		return err
+	}
+	// Deliveries may be in the inbox already: they are looked at after this.
+	n := &consumer{node: c, ch: ch, tag: tag, noAck: m.NoAck}
+	ch.consumers[tag] = n
+	s.consumers[c] = n
+	return s.reply(ch, m.NoWait, &amqp.BasicConsumeOK{ConsumerTag: tag}, nil)
+}
+
+func (s *session) basicCancel(ctx context.Context, ch *channel, m *amqp.BasicCancel) error {
+	if c := ch.consumers[m.ConsumerTag]; c != nil {
+		if err := s.link.Cancel(ctx, c.node); err != nil {
+			return err
+		}
+		s.hear() // the last deliveries go before cancel-ok
+		if s.closing || s.ended {
+			return nil
+		}
+		s.forget(c)
+	}
+	return s.reply(ch, m.NoWait, &amqp.BasicCancelOK{ConsumerTag: m.ConsumerTag}, nil)
+}
+
+// consumerCancelled tells the client that the broker ended a consumer.
+func (s *session) consumerCancelled(nc *node.Consumer) {
+	c := s.consumers[nc]
+	if c == nil {
+		return
+	}
+	s.forget(c)
+	if s.cancelNotify {
+		s.send(c.ch.number, &amqp.BasicCancel{ConsumerTag: c.tag, NoWait: true})
+	}
+}
+
+// forget ends a consumer as far as the session goes; what it holds stays unacked.
+func (s *session) forget(c *consumer) {
+	delete(c.ch.consumers, c.tag)
+	delete(s.consumers, c.node)
+}
+
+func (s *session) basicGet(ctx context.Context, ch *channel, m *amqp.BasicGet) error {
+	queue, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	nc, d, remaining, ok, err := s.link.Get(ctx, queue, m.NoAck)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		s.send(ch.number, &amqp.BasicGetEmpty{})
+		return nil
+	}
+	if s.getter == nil || s.getter.node != nc {
+		s.getter = &consumer{node: nc}
+	}
+	var tag uint64
+	if m.NoAck {
+		tag = ch.unacked.tag()
+	} else {
+		tag = ch.unacked.hold(s.getter, d.Seq)
+	}
+	s.send(ch.number, &amqp.BasicGetOK{
+		DeliveryTag: tag, Redelivered: d.Redelivered, Exchange: d.Message.Exchange,
+		RoutingKey: d.Message.RoutingKey, MessageCount: remaining,
+	})
+	s.sendContent(ch.number, d.Message, d.DeliveryCount)
+	return nil
+}

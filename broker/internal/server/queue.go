@@ -1,0 +1,89 @@
+package server
+
+import (
+	"context"
+
+	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+// queueName resolves the empty name: it means the queue declared last on the channel.
+func (ch *channel) queueName(name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	if ch.lastQueue == "" {
+		return "", fault.New(fault.NotFound, "no previously declared queue")
+	}
+	return ch.lastQueue, nil
+}
+
+// bindingOf resolves a bind's or unbind's names. With neither queue nor routing key the
+// key becomes the queue's name too.
+func (ch *channel) bindingOf(queue, exchange, key string) (node.BindingSpec, error) {
+	name, err := ch.queueName(queue)
+	if err != nil {
+		return node.BindingSpec{}, err
+	}
+	if queue == "" && key == "" {
+		key = name
+	}
+	return node.BindingSpec{Source: exchange, Destination: name, Key: key}, nil
+}
+
+func (s *session) queueDeclare(ctx context.Context, ch *channel, m *amqp.QueueDeclare) error {
+	name := m.Queue
+	if m.Passive {
+		var err error
+		if name, err = ch.queueName(name); err != nil {
+			return err
+		}
+	}
+	info, err := s.link.QueueDeclare(ctx, node.QueueSpec{
+		Name: name, Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete, Args: m.Arguments,
+	}, m.Passive)
+	if err != nil {
+		return err
+	}
+	ch.lastQueue = info.Name
+	return s.reply(ch, m.NoWait, &amqp.QueueDeclareOK{
+		Queue: info.Name, MessageCount: info.Ready, ConsumerCount: info.Consumers,
+	}, nil)
+}
+
+func (s *session) queueBind(ctx context.Context, ch *channel, m *amqp.QueueBind) error {
+	b, err := ch.bindingOf(m.Queue, m.Exchange, m.RoutingKey)
+	if err != nil {
+		return err
+	}
+	b.Args = m.Arguments
+	return s.reply(ch, m.NoWait, &amqp.QueueBindOK{}, s.link.Bind(ctx, b))
+}
+
+func (s *session) queueUnbind(ctx context.Context, ch *channel, m *amqp.QueueUnbind) error {
+	b, err := ch.bindingOf(m.Queue, m.Exchange, m.RoutingKey)
+	if err != nil {
+		return err
+	}
+	b.Args = m.Arguments
+	return s.reply(ch, false, &amqp.QueueUnbindOK{}, s.link.Unbind(ctx, b))
+}
+
+func (s *session) queuePurge(ctx context.Context, ch *channel, m *amqp.QueuePurge) error {
+	name, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	n, err := s.link.QueuePurge(ctx, name)
+	return s.reply(ch, m.NoWait, &amqp.QueuePurgeOK{MessageCount: n}, err)
+}
+
+func (s *session) queueDelete(ctx context.Context, ch *channel, m *amqp.QueueDelete) error {
+	name, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	n, err := s.link.QueueDelete(ctx, name, m.IfUnused, m.IfEmpty)
+	return s.reply(ch, m.NoWait, &amqp.QueueDeleteOK{MessageCount: n}, err)
+}
