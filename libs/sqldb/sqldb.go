@@ -1,0 +1,159 @@
+// Package sqldb opens the database of a service, SQLite or PostgreSQL, the way the rest of this module expects it: durable
+// commits, one writer at a time on SQLite, a place to hang work that follows a commit.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	_ "modernc.org/sqlite"             // driver "sqlite"
+)
+
+// Pool limits.
+const (
+	postgresConnsMax  = 16
+	busyTimeoutMillis = 5000
+)
+
+// Dialect of SQL.
+type Dialect string
+
+// The dialects. Their values are goose's names, too.
+const (
+	SQLite   Dialect = "sqlite3"
+	Postgres Dialect = "postgres"
+)
+
+// DB is a service's database.
+type DB struct {
+	// Writer is for transactions and statements that write. On SQLite it is one connection: writers queue here instead of
+	// failing with SQLITE_BUSY.
+	Writer *sql.DB
+	// Reader is for queries. On SQLite it cannot write; on PostgreSQL it is the Writer.
+	Reader  *sql.DB
+	Dialect Dialect
+
+	mu       sync.Mutex
+	onCommit []func()
+}
+
+// Open opens a database: "postgres://…" or "postgresql://…", or the path of an SQLite file, with or without "sqlite:" in
+// front. It fails when the database cannot be reached.
+func Open(ctx context.Context, address string) (*DB, error) {
+	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
+		return openPostgres(ctx, address)
+	}
+	path := strings.TrimPrefix(strings.TrimPrefix(address, "sqlite://"), "sqlite:")
+	if path == "" || strings.Contains(path, ":memory:") {
+		return nil, errors.New("sqldb: SQLite needs a file: the writer and the readers are different connections")
+	}
+	return openSQLite(ctx, path)
+}
+
+func openPostgres(ctx context.Context, address string) (*DB, error) {
+	pool, err := sql.Open("pgx", address)
+	if err != nil {
+		return nil, fmt.Errorf("sqldb: %w", err)
+	}
+	pool.SetMaxOpenConns(postgresConnsMax)
+	pool.SetMaxIdleConns(postgresConnsMax)
+	db := &DB{Writer: pool, Reader: pool, Dialect: Postgres}
+	if err := pool.PingContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqldb: %w", err), pool.Close())
+	}
+	return db, nil
+}
+
+func openSQLite(ctx context.Context, path string) (*DB, error) {
+	writer, err := sql.Open("sqlite", sqliteDSN(path, false))
+	if err != nil {
+		return nil, fmt.Errorf("sqldb: %w", err)
+	}
+	reader, err := sql.Open("sqlite", sqliteDSN(path, true))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sqldb: %w", err), writer.Close())
+	}
+	writer.SetMaxOpenConns(1)
+	reader.SetMaxOpenConns(max(4, runtime.NumCPU()))
+	db := &DB{Writer: writer, Reader: reader, Dialect: SQLite}
+	// The writer comes first: it makes the file and turns WAL on.
+	if err := errors.Join(writer.PingContext(ctx), reader.PingContext(ctx)); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqldb: open %s: %w", path, err), db.Close())
+	}
+	return db, nil
+}
+
+// sqliteDSN carries the pragmas, which SQLite keeps per connection. synchronous=FULL: a commit survives a power cut.
+func sqliteDSN(path string, readOnly bool) string {
+	q := url.Values{"_pragma": {
+		"busy_timeout(" + strconv.Itoa(busyTimeoutMillis) + ")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+	}}
+	if readOnly {
+		q.Add("_pragma", "query_only(ON)")
+	} else {
+		q.Set("_txlock", "immediate") // a transaction that will write takes the lock at once and never has to upgrade
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
+// Close closes both pools.
+func (d *DB) Close() error {
+	if d.Reader == d.Writer {
+		return d.Writer.Close()
+	}
+	return errors.Join(d.Reader.Close(), d.Writer.Close())
+}
+
+// Rebind writes a query with ? placeholders for the dialect. The query must hold no other question mark.
+func (d *DB) Rebind(query string) string {
+	if d.Dialect != Postgres {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for part := range strings.SplitSeq(query, "?") {
+		if n > 0 {
+			b.WriteString("$" + strconv.Itoa(n))
+		}
+		b.WriteString(part)
+		n++
+	}
+	return b.String()
+}
+
+// OnCommit adds what InTx calls after every commit. It must not block.
+func (d *DB) OnCommit(f func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onCommit = append(d.onCommit, f)
+}
+
+// InTx runs f in a transaction of the writer: committed when f returns nil, else rolled back.
+func (d *DB) InTx(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
+	tx, err := d.Writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("sqldb: begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing; after a panic it frees the connection
+	if err := f(ctx, tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("sqldb: commit: %w", err)
+	}
+	d.mu.Lock()
+	hooks := d.onCommit
+	d.mu.Unlock()
+	for _, h := range hooks {
+		h()
+	}
+	return nil
+}
