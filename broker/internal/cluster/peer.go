@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// peer is the stream towards one other node, and the detector's view of it.
+type peer struct {
+	t       *Transport
+	replica uint64
+	addr    string
+	ctx     context.Context
+	cancel  context.CancelFunc
+	kick    chan struct{} // its own stream to us broke: look whether it lives
+
+	mu        sync.Mutex
+	wake      sync.Cond
+	queued    []byte
+	connected bool
+	broken    bool // the stream must start anew
+	last      time.Time
+	down      bool
+	gone      bool // a dial was refused since the last sign of life
+}
+
+func newPeer(t *Transport, replica uint64, addr string) *peer {
+	p := &peer{t: t, replica: replica, addr: addr, kick: make(chan struct{}, 1), down: true}
+	p.ctx, p.cancel = context.WithCancel(t.ctx)
+	p.wake.L = &p.mu
+	return p
+}
+
+func (p *peer) stop() {
+	p.cancel()
+	p.mu.Lock()
+	p.broken = true
+	p.wake.Broadcast()
+	p.mu.Unlock()
+}
+
+func (p *peer) send(kind byte, payload ...[]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.connected || p.broken {
+		return
+	}
+	if len(p.queued) > queuedBytesMax {
+		p.broken = true
+		p.wake.Signal()
+		return
+	}
+	if len(p.queued) == 0 {
+		p.wake.Signal()
+	}
+	p.queued = appendFrame(p.queued, kind, payload...)
+}
+
+// run keeps a stream to the peer open and writes what is queued.
+func (p *peer) run() {
+	for p.ctx.Err() == nil {
+		c, err := p.t.dial(p.ctx, p.addr, purposeStream)
+		if err != nil {
+			if errors.Is(err, syscall.ECONNREFUSED) {
+				p.setDown(true)
+			}
+			p.pause()
+			continue
+		}
+		_ = c.SetDeadline(time.Time{})
+		p.mu.Lock()
+		p.connected, p.broken, p.queued = true, p.ctx.Err() != nil, nil
+		p.mu.Unlock()
+		p.t.opts.Handler.Reset(p.replica)
+		p.write(c)
+		_ = c.Close()
+	}
+}
+
+// pause waits before the next try to connect.
+func (p *peer) pause() {
+	timer := time.NewTimer(redialInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.kick:
+	case <-p.ctx.Done():
+	}
+}
+
+func (p *peer) write(c net.Conn) {
+	var b []byte
+	for {
+		p.mu.Lock()
+		for len(p.queued) == 0 && !p.broken {
+			p.wake.Wait()
+		}
+		if p.broken {
+			p.connected = false
+			p.mu.Unlock()
+			return
+		}
+		b, p.queued = p.queued, b[:0]
+		p.mu.Unlock()
+		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
+		if _, err := c.Write(b); err != nil {
+			p.mu.Lock()
+			p.connected = false
+			p.mu.Unlock()
+			return
+		}
+		if cap(b) > 4<<20 {
+			b = nil
+		}
+	}
+}
+
+// heard notes a sign of life.
+func (p *peer) heard() {
+	p.mu.Lock()
+	p.last = time.Now()
+	was := p.down
+	p.down, p.gone = false, false
+	p.mu.Unlock()
+	if was {
+		p.t.opts.Handler.Up(p.replica)
+	}
+}
+
+// lost notes that the peer's stream to this node broke: its process may be gone.
+func (p *peer) lost() {
+	p.mu.Lock()
+	p.broken = true // dial again: a refusal is certain knowledge
+	p.wake.Signal()
+	p.mu.Unlock()
+	select {
+	case p.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (p *peer) checkSilence() {
+	p.mu.Lock()
+	silent := !p.down && time.Since(p.last) > silenceMax
+	p.mu.Unlock()
+	if silent {
+		p.setDown(false)
+	}
+}
+
+func (p *peer) setDown(refused bool) {
+	p.mu.Lock()
+	news := !p.down || refused && !p.gone
+	p.down, p.gone = true, p.gone || refused
+	p.mu.Unlock()
+	if news {
+		p.t.opts.Handler.Down(p.replica, refused)
+	}
+}
+
+func (p *peer) alive() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.down
+}

@@ -1,0 +1,98 @@
+package metadata
+
+import (
+	"fmt"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
+)
+
+func inequivalent(arg, what string, received, current any) *fault.Error {
+	return fault.New(fault.PreconditionFailed, "inequivalent arg '%s' for %s: received '%v' but current is '%v'", arg, what, received, current)
+}
+
+// argEquivalent compares one optional argument, integers by value.
+func argEquivalent(name, what string, received, current message.Table) *fault.Error {
+	r, rok := received.Get(name)
+	c, cok := current.Get(name)
+	if !rok && !cok || rok && cok && sameValue(r, c) {
+		return nil
+	}
+	return fault.New(fault.PreconditionFailed, "inequivalent arg '%s' for %s: received %s but current is %s",
+		name, what, describe(r, rok), describe(c, cok))
+}
+
+func sameValue(a, b any) bool {
+	if x, ok := Integer(a); ok {
+		y, ok := Integer(b)
+		return ok && x == y
+	}
+	return message.Table{{Key: "v", Value: a}}.Equal(message.Table{{Key: "v", Value: b}})
+}
+
+func describe(v any, ok bool) string {
+	if !ok {
+		return "none"
+	}
+	return fmt.Sprintf("the value '%v' of type '%s'", v, typeName(v))
+}
+
+// typeName is what RabbitMQ calls a value's type in its texts.
+func typeName(v any) string {
+	switch v.(type) {
+	case bool:
+		return "bool"
+	case int8:
+		return "byte"
+	case uint8:
+		return "unsignedbyte"
+	case int16:
+		return "short"
+	case uint16:
+		return "unsignedshort"
+	case int32:
+		return "signedint"
+	case uint32:
+		return "unsignedint"
+	case int64:
+		return "long"
+	case float32:
+		return "float"
+	case float64:
+		return "double"
+	case string:
+		return "longstr"
+	case []byte:
+		return "binary"
+	case []any:
+		return "array"
+	case message.Table:
+		return "table"
+	case message.Timestamp:
+		return "timestamp"
+	case message.Decimal:
+		return "decimal"
+	}
+	return "void"
+}
+
+// Integer returns the value of any of AMQP's integer types.
+func Integer(v any) (int64, bool) {
+	switch n := v.(type) {
+	case int8:
+		return int64(n), true
+	case uint8:
+		return int64(n), true
+	case int16:
+		return int64(n), true
+	case uint16:
+		return int64(n), true
+	case int32:
+		return int64(n), true
+	case uint32:
+		return int64(n), true
+	case int64:
+		return n, true
+	}
+	return 0, false
+}

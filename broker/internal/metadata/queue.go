@@ -1,0 +1,167 @@
+package metadata
+
+import (
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
+)
+
+// QueueDeclare declares a queue. The proposer has chosen its place.
+type QueueDeclare struct{ Queue Queue }
+
+// QueueDelete deletes the queue with that id, if it is there.
+type QueueDelete struct{ ID uint64 }
+
+// QueueMoved says that a queue's messages are in its target group now.
+type QueueMoved struct{ ID, Target uint64 }
+
+// QueueType is where and how a queue keeps its messages.
+type QueueType string
+
+// The queue types.
+const (
+	Classic QueueType = "classic"
+	Quorum  QueueType = "quorum"
+)
+
+// Type returns the queue's declared type.
+func (q *Queue) Type() QueueType { return typeOf(q.Args.Table) }
+
+func typeOf(args message.Table) QueueType {
+	if v, ok := args.Get("x-queue-type"); ok && v == string(Quorum) {
+		return Quorum
+	}
+	return Classic
+}
+
+// queueArgs are the arguments that a declaration is compared by, in this order.
+var queueArgs = [...]string{
+	"x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy",
+	"x-max-length", "x-max-length-bytes", "x-overflow", "x-max-priority", "x-single-active-consumer",
+	"x-delivery-limit", "x-quorum-initial-group-size",
+}
+
+// CheckQueue checks a declaration by itself.
+func CheckQueue(vhost, name string, durable, exclusive, autoDelete bool, args message.Table) *fault.Error {
+	what := "queue '" + name + "' in vhost '" + vhost + "'"
+	if v, ok := args.Get("x-queue-type"); ok && v != string(Classic) && v != string(Quorum) {
+		return fault.New(fault.PreconditionFailed, "invalid arg 'x-queue-type' for %s: \"unsupported queue type '%v'\"; allowed are 'classic' and 'quorum'", what, v)
+	}
+	if typeOf(args) == Quorum {
+		switch {
+		case !durable:
+			return fault.New(fault.PreconditionFailed, "invalid property 'non-durable' for %s", what)
+		case exclusive:
+			return fault.New(fault.PreconditionFailed, "invalid property 'exclusive-owner' for %s", what)
+		case autoDelete:
+			return fault.New(fault.PreconditionFailed, "invalid property 'auto-delete' for %s", what)
+		}
+	}
+	for _, a := range [...]struct {
+		name  string
+		least int64
+	}{
+		{"x-message-ttl", 0}, {"x-expires", 1}, {"x-max-length", 0}, {"x-max-length-bytes", 0},
+		{"x-delivery-limit", -1}, {"x-quorum-initial-group-size", 1}, {"x-max-priority", 1},
+	} {
+		if v, ok := args.Get(a.name); ok {
+			if n, isInt := Integer(v); !isInt || n < a.least {
+				return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: received '%v' of type '%s', allowed are integers from %d", a.name, what, v, typeName(v), a.least)
+			}
+		}
+	}
+	for _, a := range [...]string{"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-overflow"} {
+		if v, ok := args.Get(a); ok {
+			if _, isString := v.(string); !isString {
+				return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: received '%v' of type '%s', allowed is a longstr", a, what, v, typeName(v))
+			}
+		}
+	}
+	_, key := args.Get("x-dead-letter-routing-key")
+	_, dlx := args.Get("x-dead-letter-exchange")
+	if key && !dlx {
+		return fault.New(fault.PreconditionFailed, "invalid arg 'x-dead-letter-routing-key' for %s: routing_key_but_no_dlx_defined", what)
+	}
+	return nil
+}
+
+func (s *State) queueDeclare(d *QueueDeclare) (*Queue, *fault.Error) {
+	q := d.Queue
+	v, f := s.vhost(q.VHost)
+	if f != nil {
+		return nil, f
+	}
+	if old := v.Queues[q.Name]; old != nil {
+		if f := old.Accessible(q.Owner); f != nil {
+			return nil, f
+		}
+		return old, old.Equivalent(&q)
+	}
+	if q.Group != 0 && s.Groups[q.Group] == nil {
+		return nil, fault.New(fault.Unavailable, "placement group %d is gone", q.Group)
+	}
+	q.ID = s.newID()
+	v.Queues[q.Name] = &q
+	s.queues[q.ID] = &q
+	s.changed(Change{Kind: QueueSet, Queue: &q})
+	return &q, nil
+}
+
+// Accessible checks that a connection may use the queue.
+func (q *Queue) Accessible(who ConnID) *fault.Error {
+	if !q.Exclusive() || q.Owner == who {
+		return nil
+	}
+	return locked(q)
+}
+
+func locked(q *Queue) *fault.Error {
+	return fault.New(fault.ResourceLocked, "cannot obtain exclusive access to locked queue '%s' in vhost '%s'. "+
+		"It could be originally declared on another connection or the exclusive property value does not match "+
+		"that of the original declaration.", q.Name, q.VHost)
+}
+
+// Equivalent checks a declaration against the queue that is there.
+func (q *Queue) Equivalent(d *Queue) *fault.Error {
+	what := "queue '" + q.Name + "' in vhost '" + q.VHost + "'"
+	if q.Exclusive() != d.Exclusive() {
+		return locked(q)
+	}
+	if q.Durable != d.Durable {
+		return inequivalent("durable", what, d.Durable, q.Durable)
+	}
+	if q.AutoDelete != d.AutoDelete {
+		return inequivalent("auto_delete", what, d.AutoDelete, q.AutoDelete)
+	}
+	if q.Type() != d.Type() {
+		return inequivalent("x-queue-type", what, d.Type(), q.Type())
+	}
+	for _, a := range queueArgs {
+		if f := argEquivalent(a, what, d.Args.Table, q.Args.Table); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func (s *State) queueDelete(d *QueueDelete) {
+	if q := s.queues[d.ID]; q != nil {
+		s.dropQueue(q)
+	}
+}
+
+func (s *State) dropQueue(q *Queue) {
+	v := s.VHosts[q.VHost]
+	delete(v.Queues, q.Name)
+	delete(s.queues, q.ID)
+	s.unbindAll(v, q.ID, func(b *Binding) bool { return !b.ToExchange && b.Destination == q.Name })
+	s.changed(Change{Kind: QueueGone, Queue: q})
+}
+
+func (s *State) queueMoved(m *QueueMoved) {
+	q := s.queues[m.ID]
+	if q == nil || q.Target != m.Target {
+		return
+	}
+	q.Group, q.Node, q.Target = q.Target, "", 0
+	s.changed(Change{Kind: QueueSet, Queue: q})
+}

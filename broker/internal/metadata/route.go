@@ -1,0 +1,72 @@
+package metadata
+
+import (
+	"slices"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
+)
+
+// Route returns the queues that a message published to an exchange goes to, each once.
+// The result is appended to into.
+func (s *State) Route(vhost, exchange, key string, headers func() message.Table, into []*Queue) ([]*Queue, *fault.Error) {
+	v := s.VHosts[vhost]
+	if v == nil {
+		return into, fault.New(fault.NotAllowed, "vhost %s not found", vhost)
+	}
+	if exchange == "" {
+		if q := v.Queues[key]; q != nil {
+			into = append(into, q)
+		}
+		return into, nil
+	}
+	x := v.Exchanges[exchange]
+	if x == nil {
+		_, f := s.Exchange(vhost, exchange)
+		return into, f
+	}
+	if x.Internal {
+		return into, fault.New(fault.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'", exchange, vhost)
+	}
+	r := router{s: s, v: v, key: key, headers: headers, queues: into, from: len(into)}
+	r.visit(x)
+	return r.queues, nil
+}
+
+type router struct {
+	s       *State
+	v       *VHost
+	key     string
+	headers func() message.Table
+	queues  []*Queue
+	from    int // queues before this index are the caller's
+	seen    []*Exchange
+}
+
+// visit adds the queues behind x; each exchange is visited once, so cycles end.
+func (r *router) visit(x *Exchange) {
+	if slices.Contains(r.seen, x) {
+		return
+	}
+	r.seen = append(r.seen, x)
+	before := len(r.queues)
+	through := false
+	x.matcher.Match(r.key, r.headers, func(dest uint64) {
+		if q := r.s.queues[dest]; q != nil {
+			if !slices.Contains(r.queues[r.from:], q) {
+				r.queues = append(r.queues, q)
+			}
+		} else if next := r.s.exchanges[dest]; next != nil {
+			through = true
+			r.visit(next)
+		}
+	})
+	if len(r.queues) > before || through {
+		return
+	}
+	if name, ok := x.Args.Get("alternate-exchange"); ok {
+		if alt, isString := name.(string); isString && r.v.Exchanges[alt] != nil {
+			r.visit(r.v.Exchanges[alt])
+		}
+	}
+}

@@ -1,0 +1,229 @@
+// Package queue is the queue's state machine: deterministic, without clock, lock or
+// I/O. A Shard holds the queues of one placement group and applies commands to them,
+// the same on every member; the leader's member also says who gets which message.
+package queue
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/warren-mq/warren/broker/internal/message"
+)
+
+// Op is a command's verb.
+type Op uint8
+
+// The commands.
+const (
+	OpEnqueue Op = 1 // a message to some of the shard's queues
+	OpSettle  Op = 2 // messages are done
+	OpReturn  Op = 3 // messages go back to their places
+	OpDiscard Op = 4 // messages are to be dead-lettered, or dropped
+	OpMark    Op = 5 // messages up to here may have been delivered
+	OpSet     Op = 6 // a queue begins, or its configuration changes
+	OpDrop    Op = 7 // a queue ends
+)
+
+// Reason is why a message was discarded; its names are those of x-death.
+type Reason uint8
+
+// The reasons.
+const (
+	Rejected Reason = iota + 1
+	Expired
+	MaxLen
+	DeliveryLimit
+)
+
+// String returns the reason as x-death spells it.
+func (r Reason) String() string {
+	if r < Rejected || r > DeliveryLimit {
+		return fmt.Sprintf("reason %d", uint8(r))
+	}
+	return [...]string{"rejected", "expired", "maxlen", "delivery_limit"}[r-1]
+}
+
+// Range is sequence numbers From to To, both included.
+type Range struct{ From, To uint64 }
+
+// Ranges returns sequence numbers as ranges, sorting them first if need be.
+func Ranges(seqs []uint64) []Range {
+	if !slices.IsSorted(seqs) {
+		slices.Sort(seqs)
+	}
+	var rs []Range
+	for _, s := range seqs {
+		if n := len(rs); n > 0 && rs[n-1].To+1 == s {
+			rs[n-1].To = s
+			continue
+		}
+		rs = append(rs, Range{s, s})
+	}
+	return rs
+}
+
+// A command on the wire and in the log, little-endian:
+//
+//	op u8 | length u32 | content
+//
+// enqueue: queues u16 | queue u64… | now i64 | time to live i64 | message
+// settle:  queue u64 | ranges
+// return:  queue u64 | counted u8 | ranges
+// discard: queue u64 | reason u8 | ranges
+// mark:    queue u64 | up to u64
+// set:     queue u64 | configuration;  drop: queue u64
+//
+// ranges: count u32 | (from u64 | to u64)…
+// message: exchange shortstr | routing key shortstr | properties length u32 |
+// properties | body
+const commandHeadBytes = 5
+
+var errCommand = errors.New("command cut short")
+
+func beginCommand(b []byte, op Op) ([]byte, int) {
+	return append(b, byte(op), 0, 0, 0, 0), len(b)
+}
+
+func endCommand(b []byte, at int) []byte {
+	binary.LittleEndian.PutUint32(b[at+1:], uint32(len(b)-at-commandHeadBytes))
+	return b
+}
+
+// AppendEnqueue appends the command that puts m into queues, which are at least one.
+// now is in Unix milliseconds; ttl is the message's own time to live in milliseconds,
+// negative if it has none.
+func AppendEnqueue(b []byte, queues []uint64, now, ttl int64, m *message.Message) []byte {
+	b, at := beginCommand(b, OpEnqueue)
+	b = binary.LittleEndian.AppendUint16(b, uint16(len(queues)))
+	for _, q := range queues {
+		b = binary.LittleEndian.AppendUint64(b, q)
+	}
+	b = binary.LittleEndian.AppendUint64(b, uint64(now))
+	b = binary.LittleEndian.AppendUint64(b, uint64(ttl))
+	b = AppendMessage(b, m)
+	return endCommand(b, at)
+}
+
+// AppendMessage appends m as the shard stores it.
+func AppendMessage(b []byte, m *message.Message) []byte {
+	b = message.AppendShort(b, m.Exchange)
+	b = message.AppendShort(b, m.RoutingKey)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(m.Properties)))
+	b = append(b, m.Properties...)
+	return append(b, m.Body...)
+}
+
+// ParseMessage reads what AppendMessage wrote; the message aliases raw.
+func ParseMessage(raw []byte) (*message.Message, error) {
+	m := &message.Message{}
+	var ok bool
+	if m.Exchange, raw, ok = cutShort(raw); !ok {
+		return nil, errCommand
+	}
+	if m.RoutingKey, raw, ok = cutShort(raw); !ok || len(raw) < 4 {
+		return nil, errCommand
+	}
+	n := int(binary.LittleEndian.Uint32(raw))
+	raw = raw[4:]
+	if n > len(raw) {
+		return nil, errCommand
+	}
+	m.Properties, m.Body = raw[:n:n], raw[n:len(raw):len(raw)]
+	return m, nil
+}
+
+func cutShort(b []byte) (string, []byte, bool) {
+	if len(b) == 0 || int(b[0]) >= len(b) {
+		return "", nil, false
+	}
+	n := int(b[0])
+	return string(b[1 : 1+n]), b[1+n:], true
+}
+
+// AppendSettle appends the command that removes messages from queue.
+func AppendSettle(b []byte, queue uint64, rs []Range) []byte {
+	b, at := beginCommand(b, OpSettle)
+	b = binary.LittleEndian.AppendUint64(b, queue)
+	return endCommand(appendRanges(b, rs), at)
+}
+
+// AppendReturn appends the command that puts messages back; counted adds a failed
+// delivery to each.
+func AppendReturn(b []byte, queue uint64, counted bool, rs []Range) []byte {
+	b, at := beginCommand(b, OpReturn)
+	b = binary.LittleEndian.AppendUint64(b, queue)
+	b = append(b, 0)
+	if counted {
+		b[len(b)-1] = 1
+	}
+	return endCommand(appendRanges(b, rs), at)
+}
+
+// AppendDiscard appends the command that discards messages for a reason.
+func AppendDiscard(b []byte, queue uint64, why Reason, rs []Range) []byte {
+	b, at := beginCommand(b, OpDiscard)
+	b = binary.LittleEndian.AppendUint64(b, queue)
+	b = append(b, byte(why))
+	return endCommand(appendRanges(b, rs), at)
+}
+
+// AppendMark appends the command that says that messages up to upTo may have been
+// delivered.
+func AppendMark(b []byte, queue, upTo uint64) []byte {
+	b, at := beginCommand(b, OpMark)
+	b = binary.LittleEndian.AppendUint64(b, queue)
+	return endCommand(binary.LittleEndian.AppendUint64(b, upTo), at)
+}
+
+// AppendSet appends the command that begins queue or changes its configuration.
+func AppendSet(b []byte, queue uint64, c Config) []byte {
+	b, at := beginCommand(b, OpSet)
+	b = binary.LittleEndian.AppendUint64(b, queue)
+	return endCommand(c.append(b), at)
+}
+
+// AppendDrop appends the command that ends queue.
+func AppendDrop(b []byte, queue uint64) []byte {
+	b, at := beginCommand(b, OpDrop)
+	return endCommand(binary.LittleEndian.AppendUint64(b, queue), at)
+}
+
+func appendRanges(b []byte, rs []Range) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(rs)))
+	for _, r := range rs {
+		b = binary.LittleEndian.AppendUint64(b, r.From)
+		b = binary.LittleEndian.AppendUint64(b, r.To)
+	}
+	return b
+}
+
+func parseRanges(b []byte) ([]Range, error) {
+	if len(b) < 4 {
+		return nil, errCommand
+	}
+	n := int(binary.LittleEndian.Uint32(b))
+	b = b[4:]
+	if n > len(b)/16 {
+		return nil, errCommand
+	}
+	rs := make([]Range, n)
+	for i := range rs {
+		rs[i] = Range{binary.LittleEndian.Uint64(b[16*i:]), binary.LittleEndian.Uint64(b[16*i+8:])}
+	}
+	return rs, nil
+}
+
+// cutCommand takes the first command off b.
+func cutCommand(b []byte) (op Op, content, rest []byte, err error) {
+	if len(b) < commandHeadBytes {
+		return 0, nil, nil, errCommand
+	}
+	n := int(binary.LittleEndian.Uint32(b[1:]))
+	if n > len(b)-commandHeadBytes {
+		return 0, nil, nil, errCommand
+	}
+	end := commandHeadBytes + n
+	return Op(b[0]), b[commandHeadBytes:end:end], b[end:], nil
+}

@@ -1,0 +1,371 @@
+package queue
+
+import "container/heap"
+
+// What the leader knows beyond the replicated state: who consumes, who holds what.
+// It is not logged. A new leader learns it from the nodes that the consumers are
+// connected to (Attach); what nobody claims goes out again as redelivered.
+type lead struct {
+	q          *Queue
+	ready      int // messages that could be delivered now
+	readyBytes int64
+	unacked    int // messages that consumers hold and must settle
+	expiring   int // messages put here with a time to live: 0 spares the look
+
+	cursor   uint64  // messages from here on were not looked at
+	returned seqHeap // messages before cursor that are ready again, perhaps
+	fresh    uint64  // messages up to here may have been delivered by another leader
+	marking  uint64  // highest mark proposed
+
+	table []*Consumer // by index; table[0] is nobody
+	order []*Consumer // those that take deliveries, in order of arrival
+	turn  int         // who is next in order
+	gets  []*Get
+}
+
+// holderLeader holds what the leader itself is removing.
+const holderLeader = ^uint32(0)
+
+// Limits of what is delivered ahead.
+const (
+	// WindowMax is how many deliveries of one consumer may be on their way to its
+	// socket: a slow reader must not draw the queue into memory.
+	WindowMax = 2048
+	// markAheadMax bounds how far ahead of the deliveries the mark is set.
+	markAheadMax = 4096
+)
+
+// ConsumerKey names a consumer in the cluster.
+type ConsumerKey struct {
+	Origin Origin
+	ID     uint64 // unique in its origin
+}
+
+// Consumer is one consumer as the queue's leader sees it.
+type Consumer struct {
+	Key       ConsumerKey
+	Tag       string
+	Prefetch  uint32 // 0: unlimited
+	NoAck     bool
+	Exclusive bool
+	Priority  int32
+
+	index     uint32
+	held      uint32 // deliveries it must settle
+	window    int    // deliveries on their way to the socket
+	cancelled bool
+}
+
+// Ended marks a consumer that takes nothing any more but may still hold something: how
+// a node announces it to a new leader.
+func (c *Consumer) Ended() { c.cancelled = true }
+
+// Held returns how many deliveries it must settle.
+func (c *Consumer) Held() int { return int(c.held) }
+
+func (c *Consumer) hungry() bool {
+	return !c.cancelled && c.window < WindowMax && (c.NoAck || c.Prefetch == 0 || c.held < c.Prefetch)
+}
+
+// Get is one pending basic.get.
+type Get struct {
+	Consumer *Consumer // holds what it gets, if that must be settled
+	ID       uint64
+}
+
+// Lead begins or ends this member's leadership. What the leader knew is forgotten.
+func (s *Shard) Lead(leading bool) {
+	s.leading = leading
+	s.touched, s.dead = nil, nil
+	for _, q := range s.queues {
+		q.lead, q.isTouched = nil, false
+		if leading {
+			q.lead = newLead(q)
+			q.touch()
+		}
+	}
+}
+
+func newLead(q *Queue) *lead {
+	l := &lead{q: q, table: []*Consumer{nil}, fresh: min(q.mark, q.next-1), marking: q.mark}
+	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+		sl.holder, sl.redelivered = 0, false
+		if sl.discard != 0 {
+			q.shard.dead = append(q.shard.dead, DeadLetter{q, seq, sl.discard, sl.raw})
+			return
+		}
+		l.ready++
+		l.readyBytes += int64(len(sl.raw))
+		if sl.expires != 0 {
+			l.expiring++
+		}
+	})
+	return l
+}
+
+// Counts returns the messages ready and unacked, and the consumers. On the leader.
+func (q *Queue) Counts() (ready, unacked, consumers int) {
+	if q.lead == nil {
+		return q.slots.live, 0, 0
+	}
+	return q.lead.ready, q.lead.unacked, len(q.lead.order)
+}
+
+// Consumers calls fn with each consumer that takes deliveries.
+func (q *Queue) Consumers(fn func(*Consumer)) {
+	if q.lead != nil {
+		for _, c := range q.lead.order {
+			fn(c)
+		}
+	}
+}
+
+// Known returns all consumers the leader knows, those included that only hold
+// something still.
+func (q *Queue) Known() []*Consumer {
+	if q.lead == nil {
+		return nil
+	}
+	var cs []*Consumer
+	for _, c := range q.lead.table[1:] {
+		if c != nil {
+			cs = append(cs, c)
+		}
+	}
+	return cs
+}
+
+// Touch makes the next Touched name the queue.
+func (q *Queue) Touch() { q.touch() }
+
+// Find returns the consumer with that key, nil if the queue does not know it.
+func (q *Queue) Find(key ConsumerKey) *Consumer {
+	if q.lead != nil {
+		for _, c := range q.lead.table[1:] {
+			if c != nil && c.Key == key {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// Attach adds c, or replaces what the leader knew of it: held is what it holds now.
+func (q *Queue) Attach(c *Consumer, held []Range) {
+	l := q.lead
+	if old := q.Find(c.Key); old != nil {
+		q.Cancel(old)
+		c.index, c.held = old.index, 0
+		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+			if sl.holder == old.index {
+				old.held--
+				l.unackedAdd(old, -1)
+				l.free(seq, sl)
+			}
+		})
+		l.table[c.index] = c
+	} else {
+		c.index = l.slotFor(c)
+	}
+	for _, r := range held {
+		q.slots.each(r, func(_ uint64, sl *slot) {
+			if sl.holder == 0 && sl.discard == 0 {
+				l.take(sl, c)
+			}
+		})
+	}
+	if !c.cancelled {
+		l.order = append(l.order, c)
+	}
+	l.release(c)
+	q.touch()
+}
+
+func (l *lead) slotFor(c *Consumer) uint32 {
+	for i := 1; i < len(l.table); i++ {
+		if l.table[i] == nil {
+			l.table[i] = c
+			return uint32(i)
+		}
+	}
+	l.table = append(l.table, c)
+	return uint32(len(l.table) - 1)
+}
+
+// Cancel ends deliveries to c; what it holds it may still settle.
+func (q *Queue) Cancel(c *Consumer) {
+	c.cancelled = true
+	l := q.lead
+	if l == nil {
+		return
+	}
+	for i, o := range l.order {
+		if o == c {
+			l.order = append(l.order[:i:i], l.order[i+1:]...)
+			break
+		}
+	}
+	l.release(c)
+	q.touch()
+}
+
+// Down ends c and returns what it held: the leader proposes its return.
+func (q *Queue) Down(c *Consumer) []Range {
+	q.Cancel(c)
+	var seqs []uint64
+	if c.held > 0 {
+		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+			if sl.holder == c.index {
+				seqs = append(seqs, seq)
+			}
+		})
+	}
+	return Ranges(seqs)
+}
+
+// Forward says that n deliveries of c reached its socket.
+func (q *Queue) Forward(c *Consumer, n int) {
+	c.window = max(c.window-n, 0)
+	q.touch()
+}
+
+// AddGet queues a basic.get.
+func (q *Queue) AddGet(g *Get) {
+	if q.lead != nil {
+		if !g.Consumer.NoAck && g.Consumer.index == 0 {
+			g.Consumer.index = q.lead.slotFor(g.Consumer)
+		}
+		q.lead.gets = append(q.lead.gets, g)
+		q.touch()
+	}
+}
+
+// Idle reports whether the queue has no consumers (auto-delete asks).
+func (q *Queue) Idle() bool { return q.lead == nil || len(q.lead.order) == 0 }
+
+// Ready returns the numbers of all ready messages: what a purge removes.
+func (q *Queue) Ready() []Range {
+	var seqs []uint64
+	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+		if sl.holder == 0 && sl.discard == 0 {
+			seqs = append(seqs, seq)
+		}
+	})
+	return Ranges(seqs)
+}
+
+// release gives c's index back once it neither takes nor holds anything.
+func (l *lead) release(c *Consumer) {
+	if c.cancelled && c.held == 0 && c.index != 0 && l.table[c.index] == c {
+		l.table[c.index] = nil
+	}
+}
+
+func (l *lead) unackedAdd(c *Consumer, n int) {
+	if !c.NoAck {
+		l.unacked += n
+	}
+}
+
+// take makes c the holder of a ready message.
+func (l *lead) take(sl *slot, c *Consumer) {
+	sl.holder = c.index
+	c.held++
+	l.unackedAdd(c, 1)
+	l.ready--
+	l.readyBytes -= int64(len(sl.raw))
+}
+
+// remove takes a ready message for the leader, which proposes its end.
+func (l *lead) remove(sl *slot) {
+	sl.holder = holderLeader
+	l.ready--
+	l.readyBytes -= int64(len(sl.raw))
+}
+
+// forget takes a message out of the counts, before it is removed or discarded.
+func (l *lead) forget(sl *slot) {
+	switch {
+	case sl.discard != 0 || sl.holder == holderLeader:
+	case sl.holder == 0:
+		l.ready--
+		l.readyBytes -= int64(len(sl.raw))
+	default:
+		c := l.table[sl.holder]
+		c.held--
+		l.unackedAdd(c, -1)
+		l.release(c)
+	}
+	if sl.expires != 0 {
+		l.expiring--
+	}
+}
+
+// makeReady puts a message that somebody held back to its place.
+func (l *lead) makeReady(seq uint64, sl *slot) {
+	if sl.holder == 0 || sl.holder == holderLeader {
+		return
+	}
+	c := l.table[sl.holder]
+	c.held--
+	l.unackedAdd(c, -1)
+	l.free(seq, sl)
+	l.release(c)
+}
+
+func (l *lead) free(seq uint64, sl *slot) {
+	sl.holder, sl.redelivered = 0, true
+	l.ready++
+	l.readyBytes += int64(len(sl.raw))
+	if seq < l.cursor {
+		heap.Push(&l.returned, seq)
+	}
+}
+
+// head returns the first ready message without taking it.
+func (l *lead) head() (uint64, *slot) {
+	for len(l.returned) > 0 {
+		seq := l.returned[0]
+		if sl := l.q.slots.at(seq); sl != nil && sl.holder == 0 && sl.discard == 0 {
+			return seq, sl
+		}
+		heap.Pop(&l.returned)
+	}
+	for {
+		seq, sl := l.q.slots.next(l.cursor)
+		if sl == nil {
+			l.cursor = max(l.cursor, l.q.next)
+			return 0, nil
+		}
+		l.cursor = seq
+		if sl.holder == 0 && sl.discard == 0 {
+			return seq, sl
+		}
+		l.cursor++
+	}
+}
+
+// passed notes that the message at the head was taken.
+func (l *lead) passed(seq uint64) {
+	if len(l.returned) > 0 && l.returned[0] == seq {
+		heap.Pop(&l.returned)
+	} else if seq == l.cursor {
+		l.cursor++
+	}
+}
+
+// seqHeap is a min-heap of sequence numbers.
+type seqHeap []uint64
+
+func (h seqHeap) Len() int           { return len(h) }
+func (h seqHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h seqHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *seqHeap) Push(x any)        { *h = append(*h, x.(uint64)) }
+
+// Pop removes the last element, for container/heap.
+func (h *seqHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}

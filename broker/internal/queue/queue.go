@@ -1,0 +1,107 @@
+package queue
+
+// Queue is one queue's replicated state.
+type Queue struct {
+	ID     uint64
+	Config Config
+	shard  *Shard
+	slots  slots
+	next   uint64 // number of the next message
+	mark   uint64 // messages up to here may have been delivered
+
+	lead      *lead // on the leader
+	isTouched bool
+	dropped   bool
+}
+
+// Dropped reports whether the queue has ended.
+func (q *Queue) Dropped() bool { return q.dropped }
+
+// Len returns the number of messages in the queue, ready or not.
+func (q *Queue) Len() int { return q.slots.live }
+
+// Bytes returns what the messages take up.
+func (q *Queue) Bytes() int64 { return q.slots.bytes }
+
+// touch notes, on the leader, that the queue may have something to dispatch.
+func (q *Queue) touch() {
+	if q.lead != nil && !q.isTouched {
+		q.isTouched = true
+		q.shard.touched = append(q.shard.touched, q)
+	}
+}
+
+// enqueue adds a message; the lower of the two times to live counts.
+func (q *Queue) enqueue(raw []byte, now, ttl int64) {
+	if q.Config.TTL >= 0 && (ttl < 0 || q.Config.TTL < ttl) {
+		ttl = q.Config.TTL
+	}
+	expires := int64(0)
+	if ttl >= 0 {
+		expires = max(now+ttl, 1)
+	}
+	seq := q.next
+	q.next++
+	q.slots.put(seq, slot{raw: raw, expires: expires})
+	if q.lead != nil {
+		q.lead.ready++
+		q.lead.readyBytes += int64(len(raw))
+		if expires != 0 {
+			q.lead.expiring++
+		}
+	}
+	q.touch()
+}
+
+// settle removes messages.
+func (q *Queue) settle(r Range) {
+	q.slots.each(r, func(seq uint64, sl *slot) {
+		if q.lead != nil {
+			q.lead.forget(sl)
+		}
+		q.slots.remove(seq)
+	})
+}
+
+// giveBack puts messages back to their places.
+func (q *Queue) giveBack(r Range, counted bool) {
+	q.slots.each(r, func(seq uint64, sl *slot) {
+		if sl.discard != 0 {
+			return
+		}
+		if counted {
+			sl.returns++
+		}
+		if limit := q.Config.DeliveryLimit; limit >= 0 && int64(sl.returns) > limit {
+			q.discardOne(seq, sl, DeliveryLimit)
+			return
+		}
+		if q.lead != nil {
+			q.lead.makeReady(seq, sl)
+		}
+	})
+}
+
+func (q *Queue) discard(r Range, why Reason) {
+	q.slots.each(r, func(seq uint64, sl *slot) {
+		if sl.discard == 0 {
+			q.discardOne(seq, sl, why)
+		}
+	})
+}
+
+// discardOne removes a message, or, if it has somewhere to go, keeps it until the
+// dead-lettered copies are confirmed: a leader that dies in between loses nothing.
+func (q *Queue) discardOne(seq uint64, sl *slot, why Reason) {
+	if q.lead != nil {
+		q.lead.forget(sl)
+	}
+	if !q.Config.DeadLetter {
+		q.slots.remove(seq)
+		return
+	}
+	sl.discard, sl.holder = why, 0
+	if q.shard.leading {
+		q.shard.dead = append(q.shard.dead, DeadLetter{q, seq, why, sl.raw})
+	}
+}

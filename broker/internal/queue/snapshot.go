@@ -1,0 +1,135 @@
+package queue
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// A snapshot, little-endian:
+//
+//	version u8 | lanes u32 | (replica u64 | incarnation u64 | last u64)… |
+//	queues u32 | queue…
+//	queue: id u64 | configuration | next u64 | mark u64 | messages u32 | message…
+//	message: seq u64 | expires i64 | returns u32 | discard u8 | length u32 | raw
+
+// Capture takes the state as of now. The returned function encodes it; it may run
+// later, beside further Applies.
+func (s *Shard) Capture() func() []byte {
+	type queueCopy struct {
+		id         uint64
+		config     Config
+		next, mark uint64
+		seqs       []uint64
+		slots      []slot
+	}
+	lanes := make(map[uint64]lane, len(s.lanes))
+	for k, v := range s.lanes {
+		lanes[k] = v
+	}
+	queues := make([]queueCopy, 0, len(s.queues))
+	for _, q := range s.queues {
+		c := queueCopy{id: q.ID, config: q.Config, next: q.next, mark: q.mark}
+		c.seqs = make([]uint64, 0, q.slots.live)
+		c.slots = make([]slot, 0, q.slots.live)
+		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+			c.seqs = append(c.seqs, seq)
+			c.slots = append(c.slots, *sl)
+		})
+		queues = append(queues, c)
+	}
+	return func() []byte {
+		b := []byte{formatVersion}
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(lanes)))
+		for replica, l := range lanes {
+			b = binary.LittleEndian.AppendUint64(b, replica)
+			b = binary.LittleEndian.AppendUint64(b, l.incarnation)
+			b = binary.LittleEndian.AppendUint64(b, l.last)
+		}
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(queues)))
+		for _, q := range queues {
+			b = binary.LittleEndian.AppendUint64(b, q.id)
+			b = q.config.append(b)
+			b = binary.LittleEndian.AppendUint64(b, q.next)
+			b = binary.LittleEndian.AppendUint64(b, q.mark)
+			b = binary.LittleEndian.AppendUint32(b, uint32(len(q.slots)))
+			for i := range q.slots {
+				b = appendSlot(b, q.seqs[i], &q.slots[i])
+			}
+		}
+		return b
+	}
+}
+
+func appendSlot(b []byte, seq uint64, sl *slot) []byte {
+	b = binary.LittleEndian.AppendUint64(b, seq)
+	b = binary.LittleEndian.AppendUint64(b, uint64(sl.expires))
+	b = binary.LittleEndian.AppendUint32(b, sl.returns)
+	b = append(b, byte(sl.discard))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(sl.raw)))
+	return append(b, sl.raw...)
+}
+
+// Restore replaces the state by a snapshot, which it keeps. Leadership ends.
+func (s *Shard) Restore(b []byte) error {
+	if len(b) < 5 || b[0] != formatVersion {
+		return fmt.Errorf("snapshot of format %v, this version reads %d", b[:min(1, len(b))], formatVersion)
+	}
+	fresh := NewShard()
+	n := int(binary.LittleEndian.Uint32(b[1:]))
+	b = b[5:]
+	if n > len(b)/24 {
+		return errCommand
+	}
+	for ; n > 0; n, b = n-1, b[24:] {
+		fresh.lanes[binary.LittleEndian.Uint64(b)] = lane{binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])}
+	}
+	if len(b) < 4 {
+		return errCommand
+	}
+	n = int(binary.LittleEndian.Uint32(b))
+	b = b[4:]
+	for range n {
+		rest, err := fresh.restoreQueue(s, b)
+		if err != nil {
+			return err
+		}
+		b = rest
+	}
+	for _, q := range s.queues {
+		if fresh.queues[q.ID] == nil {
+			q.dropped = true
+		}
+	}
+	*s = *fresh
+	return nil
+}
+
+func (s *Shard) restoreQueue(owner *Shard, b []byte) ([]byte, error) {
+	if len(b) < 8 {
+		return nil, errCommand
+	}
+	q := &Queue{ID: binary.LittleEndian.Uint64(b), shard: owner}
+	var err error
+	if q.Config, b, err = parseConfig(b[8:]); err != nil || len(b) < 20 {
+		return nil, errCommand
+	}
+	q.next, q.mark = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+	n := int(binary.LittleEndian.Uint32(b[16:]))
+	b = b[20:]
+	for range n {
+		if len(b) < 25 {
+			return nil, errCommand
+		}
+		size := int(binary.LittleEndian.Uint32(b[21:]))
+		if size > len(b)-25 {
+			return nil, errCommand
+		}
+		q.slots.put(binary.LittleEndian.Uint64(b), slot{
+			expires: int64(binary.LittleEndian.Uint64(b[8:])), returns: binary.LittleEndian.Uint32(b[16:]),
+			discard: Reason(b[20]), raw: b[25 : 25+size : 25+size],
+		})
+		b = b[25+size:]
+	}
+	s.queues[q.ID] = q
+	return b, nil
+}

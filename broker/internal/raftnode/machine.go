@@ -1,0 +1,62 @@
+// Package raftnode hosts many replicated groups on one node: each a Raft group (a
+// step function without goroutine) or a group that lives on this node alone, driven
+// by a fixed set of workers over one shared write-ahead log. It knows its state
+// machines only as an interface.
+package raftnode
+
+import "time"
+
+// Machine is what a group drives. All calls come from the group's worker, one at a
+// time. A machine never blocks.
+type Machine interface {
+	// Apply applies the entry at index. data stays valid and must not be changed.
+	Apply(index uint64, data []byte)
+	// Handle takes an event that was posted to the group.
+	Handle(event any)
+	// Flush ends a turn in which something was applied, handled or changed: the
+	// machine proposes and sends what it has gathered.
+	Flush()
+	// Lead says who leads the group now.
+	Lead(Role)
+	// Capture takes the state as of now; the returned function encodes it, possibly
+	// later and in another goroutine.
+	Capture() func() []byte
+	// Restore replaces the state by an encoded one.
+	Restore(data []byte) error
+}
+
+// Role is who leads a group, as far as this member knows.
+type Role struct {
+	Leader uint64 // replica id; 0: nobody known
+	Self   bool   // this member leads
+	Term   uint64
+}
+
+// Sender carries messages to other replicas. It never blocks: what can't be sent is
+// dropped, Raft repeats it.
+type Sender interface {
+	SendRaft(to, group uint64, message []byte)
+	// SendSnapshot carries a message with a snapshot, which may be large, apart from
+	// the others. sent is called once with the outcome.
+	SendSnapshot(to, group uint64, message []byte, sent func(ok bool))
+}
+
+// Timing of Raft's own timers, the backstop behind the node's failure detector.
+const (
+	tickInterval   = 100 * time.Millisecond
+	heartbeatTicks = 2
+	electionTicks  = 10
+)
+
+// Limits of a group.
+const (
+	messageBytesMax     = 1 << 20
+	inflightMessagesMax = 256
+	inflightBytesMax    = 16 << 20
+	uncommittedBytesMax = 64 << 20
+	applyingBytesMax    = 64 << 20
+	// entries kept in memory behind what is applied, for followers that lag a little
+	retainedBytes        = 1 << 20
+	retainedEntries      = 4096
+	retainedBytesLagging = 16 << 20 // while a live follower lags
+)

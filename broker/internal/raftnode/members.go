@@ -1,0 +1,178 @@
+package raftnode
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+	"google.golang.org/protobuf/proto"
+)
+
+// caughtUpEntries is how near to the end of the log a learner must be to become a
+// voter.
+const caughtUpEntries = 64
+
+func (g *Group) tick() {
+	if g.rn == nil {
+		return
+	}
+	g.rn.Tick()
+	if g.role.Self {
+		g.reconcile()
+	} else if g.role.Leader == 0 || g.down[g.role.Leader] {
+		g.standUp()
+	}
+}
+
+// peerDown notes a replica's death or return. If it led the group, the survivors
+// forget it at once, so that none refuses the next leader its vote.
+func (g *Group) peerDown(replica uint64, down bool) {
+	if g.rn == nil {
+		return
+	}
+	if !down {
+		delete(g.down, replica)
+		return
+	}
+	if g.down == nil {
+		g.down = map[uint64]bool{}
+	}
+	g.down[replica] = true
+	if g.role.Self {
+		g.rn.ReportUnreachable(replica)
+	}
+	if g.role.Leader == replica {
+		_ = g.rn.ForgetLeader()
+		g.observe()
+		g.campaign = 0
+		g.standUp()
+	}
+}
+
+// standUp makes this member a candidate when its turn has come: the first living
+// member (in an order that differs from group to group) at once, each other one tick
+// later than the one before, and again as long as there is no leader. Survivors
+// notice a death at different moments, and the first may have the shorter log.
+func (g *Group) standUp() {
+	turn := g.turnToLead()
+	if turn < 0 {
+		return
+	}
+	if g.campaign >= turn && (g.campaign-turn)%electionRetryTicks == 0 {
+		_ = g.rn.Campaign()
+	}
+	g.campaign++
+}
+
+// electionRetryTicks is how many ticks a candidate waits before it tries again: long
+// enough for the votes to come in and for the others' turn.
+const electionRetryTicks = 3
+
+// turnToLead is this member's place among the living voters; -1 if it is no voter or
+// no death is known that would call for haste.
+func (g *Group) turnToLead() int {
+	if len(g.down) == 0 {
+		return -1
+	}
+	voters := slices.Clone(g.log.conf.GetVoters())
+	slices.Sort(voters)
+	place := 0
+	for i := range voters {
+		id := voters[(i+int(g.ID%uint64(len(voters))))%len(voters)]
+		if id == g.host.opts.Replica {
+			return place
+		}
+		if !g.down[id] {
+			place++
+		}
+	}
+	return -1
+}
+
+// transfer hands leadership to a living, caught-up voter: to if it is not 0.
+func (g *Group) transfer(to uint64) {
+	if g.rn == nil || !g.role.Self {
+		return
+	}
+	best, match := to, uint64(0)
+	if to == 0 {
+		g.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+			if id != g.host.opts.Replica && typ == raft.ProgressTypePeer && !g.down[id] && pr.Match >= match {
+				best, match = id, pr.Match
+			}
+		})
+	}
+	if best != 0 {
+		g.rn.TransferLeader(best)
+	}
+}
+
+// reconcile moves the group's members towards the desired ones, one step at a time:
+// add learners, promote those that caught up, then remove who is not wanted.
+func (g *Group) reconcile() {
+	if len(g.desired) == 0 || g.rn.Status().Config.Voters[1] != nil {
+		return
+	}
+	conf := g.log.conf
+	for _, id := range g.desired {
+		if slices.Contains(conf.GetVoters(), id) {
+			continue
+		}
+		if !slices.Contains(conf.GetLearners(), id) {
+			g.change(raftpb.ConfChangeAddLearnerNode, id)
+			return
+		}
+		if g.caughtUp(id) {
+			g.change(raftpb.ConfChangeAddNode, id)
+			return
+		}
+	}
+	for _, id := range g.desired {
+		if !slices.Contains(conf.GetVoters(), id) {
+			return // somebody is still catching up
+		}
+	}
+	for _, id := range slices.Concat(conf.GetVoters(), conf.GetLearners()) {
+		if slices.Contains(g.desired, id) {
+			continue
+		}
+		if id == g.host.opts.Replica {
+			g.transfer(0)
+		} else {
+			g.change(raftpb.ConfChangeRemoveNode, id)
+		}
+		return
+	}
+}
+
+func (g *Group) caughtUp(id uint64) bool {
+	ok := false
+	g.rn.WithProgress(func(peer uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if peer == id {
+			ok = pr.State == tracker.StateReplicate && pr.Match+caughtUpEntries >= g.log.last()
+		}
+	})
+	return ok
+}
+
+func (g *Group) change(typ raftpb.ConfChangeType, replica uint64) {
+	// Refused while another change is under way: the next tick tries again.
+	_ = g.rn.ProposeConfChange(&raftpb.ConfChangeV2{
+		Changes: []*raftpb.ConfChangeSingle{{Type: &typ, NodeId: &replica}},
+	})
+}
+
+// applyMembers applies a configuration change that raft marshalled when it was
+// proposed; no data leaves a joint configuration.
+func (g *Group) applyMembers(data []byte) {
+	cc := &raftpb.ConfChangeV2{}
+	if err := proto.Unmarshal(data, cc); err != nil {
+		panic(fmt.Sprintf("group %d: configuration change at index %d: %v", g.ID, g.applied, err))
+	}
+	g.log.conf = g.rn.ApplyConfChange(cc)
+	if g.host.opts.Members != nil {
+		g.host.opts.Members(g.ID, slices.Clone(g.log.conf.GetVoters()))
+	}
+}

@@ -1,0 +1,229 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Limits and defaults of the log.
+const (
+	segmentBytesDefault = 64 << 20
+	segmentBytesMin     = 1 << 16
+	segmentsKeptDefault = 4
+	batchBytesMax       = 16 << 20
+	spareSegmentsMax    = 2
+	logDir              = "wal"
+)
+
+// LogOptions configure a Log; the zero value is good.
+type LogOptions struct {
+	SegmentBytes int64 // length of a segment; 64 MiB
+	// SegmentsKept is the number of segments past which Pressure is called; 4.
+	SegmentsKept int
+	// Pressure is called by the log's writer, and must not block, with the groups
+	// that keep the oldest segment from being freed: they should take a snapshot and
+	// call Compact.
+	Pressure func(groups []uint64)
+	// Failed is called once if a write or sync fails. The log accepts nothing more:
+	// what was written since the last good sync is unknown, so the node must stop.
+	Failed func(err error)
+	// NoSync leaves the sync out, for tests that do not restart.
+	NoSync bool
+}
+
+// Log is the write-ahead log of one node, shared by all its groups. One goroutine
+// writes; whatever was appended while it synced goes next, as one batch.
+type Log struct {
+	fs   FS
+	opts LogOptions
+
+	mu      sync.Mutex
+	wake    sync.Cond
+	pending []appendCall
+	closed  bool
+	done    chan struct{}
+
+	// Owned by the writer, and by whoever holds segMu.
+	segMu     sync.Mutex
+	segments  []*segment // oldest first; the last is written to
+	spare     []string   // files to recycle
+	nextEpoch uint64
+	states    map[uint64]Record // latest KindState of each group
+	compacted map[uint64]uint64 // group → entries up to here are not needed
+
+	batch uint64 // number of the last batch
+	buf   []byte
+}
+
+type appendCall struct {
+	records []Record
+	before  func() error // work that must be durable before the records
+	done    func()
+}
+
+// OpenLog opens the log in fs, and calls replay with each record that was synced, in
+// order; Data is only valid during the call. Only a torn last batch is cut off:
+// damage before it is an error that names the file and the offset.
+func OpenLog(fs FS, opts LogOptions, replay func(*Record) error) (*Log, error) {
+	if opts.SegmentBytes == 0 {
+		opts.SegmentBytes = segmentBytesDefault
+	}
+	opts.SegmentBytes = max(opts.SegmentBytes, segmentBytesMin)
+	if opts.SegmentsKept == 0 {
+		opts.SegmentsKept = segmentsKeptDefault
+	}
+	l := &Log{
+		fs: fs, opts: opts, done: make(chan struct{}),
+		states: map[uint64]Record{}, compacted: map[uint64]uint64{}, nextEpoch: 1,
+	}
+	l.wake.L = &l.mu
+	if err := fs.MakeDir(logDir); err != nil {
+		return nil, err
+	}
+	if err := l.recover(replay); err != nil {
+		return nil, err
+	}
+	if err := l.rotate(); err != nil {
+		return nil, err
+	}
+	go l.write()
+	return l, nil
+}
+
+// Append queues records. done is called by the writer, in the order of the calls,
+// after they are durable; never if the log fails. The log keeps the records' Data
+// until then. before, if not nil, runs first and is part of it (a snapshot file that
+// a reset record refers to).
+func (l *Log) Append(records []Record, before func() error, done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	l.pending = append(l.pending, appendCall{records, before, done})
+	if len(l.pending) == 1 {
+		l.wake.Signal()
+	}
+}
+
+// Close writes what is queued and closes the files.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	l.closed = true
+	l.wake.Signal()
+	l.mu.Unlock()
+	<-l.done
+	l.segMu.Lock()
+	defer l.segMu.Unlock()
+	var err error
+	for _, s := range l.segments {
+		err = errors.Join(err, s.close())
+	}
+	l.segments = nil
+	return err
+}
+
+func (l *Log) write() {
+	defer close(l.done)
+	var calls []appendCall
+	for {
+		l.mu.Lock()
+		for len(l.pending) == 0 && !l.closed {
+			l.wake.Wait()
+		}
+		if len(l.pending) == 0 {
+			l.mu.Unlock()
+			return
+		}
+		calls, l.pending = l.pending, calls[:0]
+		l.mu.Unlock()
+		if err := l.writeAll(calls); err != nil {
+			l.mu.Lock()
+			l.closed = true
+			l.pending = nil
+			l.mu.Unlock()
+			if l.opts.Failed != nil {
+				l.opts.Failed(fmt.Errorf("write-ahead log: %w", err))
+			}
+			return
+		}
+		clear(calls)
+	}
+}
+
+// writeAll makes calls durable, in batches of at most about batchBytesMax.
+func (l *Log) writeAll(calls []appendCall) error {
+	for len(calls) > 0 {
+		n := 0
+		l.buf = appendBatchHeader(l.buf[:0])
+		for n < len(calls) && (n == 0 || len(l.buf) < batchBytesMax) {
+			c := &calls[n]
+			if c.before != nil {
+				if err := c.before(); err != nil {
+					return err
+				}
+			}
+			for i := range c.records {
+				l.buf = appendRecord(l.buf, &c.records[i])
+			}
+			n++
+		}
+		if err := l.writeBatch(calls[:n]); err != nil {
+			return err
+		}
+		for i := range calls[:n] {
+			if calls[i].done != nil {
+				calls[i].done()
+			}
+		}
+		calls = calls[n:]
+	}
+	if cap(l.buf) > 2*batchBytesMax {
+		l.buf = nil
+	}
+	return nil
+}
+
+func (l *Log) writeBatch(calls []appendCall) error {
+	if len(l.buf) == batchHeaderBytes {
+		return nil
+	}
+	l.segMu.Lock()
+	defer l.segMu.Unlock()
+	s := l.segments[len(l.segments)-1]
+	if s.offset+int64(len(l.buf))+batchAlignBytes > s.length && s.offset > 0 {
+		keep := l.buf
+		l.buf = nil
+		if err := l.rotateLocked(); err != nil {
+			return err
+		}
+		l.buf = keep
+		s = l.segments[len(l.segments)-1]
+	}
+	for _, c := range calls {
+		for i := range c.records {
+			l.note(s, &c.records[i])
+		}
+	}
+	l.batch++
+	l.buf = sealBatch(l.buf, s.epoch, l.batch)
+	if err := s.write(l.buf, !l.opts.NoSync); err != nil {
+		return err
+	}
+	return nil
+}
+
+// note remembers what record r in segment s pins.
+func (l *Log) note(s *segment, r *Record) {
+	switch r.Kind {
+	case KindState:
+		kept := *r
+		kept.Data = append([]byte(nil), r.Data...)
+		l.states[r.Group] = kept
+	case KindEntry, KindReset:
+		if _, seen := s.last[r.Group]; !seen || r.Index > s.last[r.Group] {
+			s.last[r.Group] = r.Index
+		}
+	}
+}

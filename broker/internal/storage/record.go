@@ -1,0 +1,118 @@
+package storage
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+)
+
+// Kind says what a record's payload is.
+type Kind uint8
+
+// The kinds of record.
+const (
+	// KindEntry is one log entry. An entry replaces what the log held for its group
+	// from its index on.
+	KindEntry Kind = 1
+	// KindState is a group's small state that only the latest of counts (Raft: term
+	// and vote). The log carries the latest into every new segment.
+	KindState Kind = 2
+	// KindReset says that the group's log starts anew behind a snapshot at Index, Term.
+	KindReset Kind = 3
+)
+
+// Record is one unit of the log.
+type Record struct {
+	Group uint64
+	Index uint64 // KindEntry, KindReset
+	Term  uint64 // KindEntry, KindReset
+	Kind  Kind
+	Type  uint8 // the owner's, KindEntry
+	Data  []byte
+}
+
+// A batch is what one sync makes durable. On disk:
+//
+//	 0        4        8               16              24             28
+//	+--------+--------+---------------+---------------+--------------+---------+
+//	| magic  | crc32c | segment epoch | batch number  | body length  | records |
+//	+--------+--------+---------------+---------------+--------------+---------+
+//
+// little-endian; crc32c covers everything behind itself. A recycled segment's old
+// batches carry an older epoch, so they never parse. A record:
+//
+//	kind u8 | type u8 | group u64 | index u64 | term u64 | data length u32 | data
+const (
+	batchMagic       = 0x314c4157 // "WAL1"
+	batchHeaderBytes = 28
+	recordFixedBytes = 1 + 1 + 8 + 8 + 8 + 4
+	batchAlignBytes  = 8
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func appendBatchHeader(b []byte) []byte { return append(b, make([]byte, batchHeaderBytes)...) }
+
+func appendRecord(b []byte, r *Record) []byte {
+	b = append(b, byte(r.Kind), r.Type)
+	b = binary.LittleEndian.AppendUint64(b, r.Group)
+	b = binary.LittleEndian.AppendUint64(b, r.Index)
+	b = binary.LittleEndian.AppendUint64(b, r.Term)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Data)))
+	return append(b, r.Data...)
+}
+
+// sealBatch completes the header of b, a whole batch, and pads it.
+func sealBatch(b []byte, epoch, number uint64) []byte {
+	binary.LittleEndian.PutUint32(b[0:], batchMagic)
+	binary.LittleEndian.PutUint64(b[8:], epoch)
+	binary.LittleEndian.PutUint64(b[16:], number)
+	binary.LittleEndian.PutUint32(b[24:], uint32(len(b)-batchHeaderBytes))
+	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[8:], castagnoli))
+	for len(b)%batchAlignBytes != 0 {
+		b = append(b, 0)
+	}
+	return b
+}
+
+// openBatch checks the batch at the start of b and returns its number, its records'
+// bytes and the length it takes up on disk; ok is false if none stands there whole.
+func openBatch(b []byte, epoch uint64) (number uint64, body []byte, size int, ok bool) {
+	if len(b) < batchHeaderBytes || binary.LittleEndian.Uint32(b) != batchMagic ||
+		binary.LittleEndian.Uint64(b[8:]) != epoch {
+		return 0, nil, 0, false
+	}
+	n := int(binary.LittleEndian.Uint32(b[24:]))
+	end := batchHeaderBytes + n
+	if n < 0 || end > len(b) || crc32.Checksum(b[8:end], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
+		return 0, nil, 0, false
+	}
+	size = (end + batchAlignBytes - 1) / batchAlignBytes * batchAlignBytes
+	return binary.LittleEndian.Uint64(b[16:]), b[batchHeaderBytes:end], size, true
+}
+
+// eachRecord calls fn with the records of a batch's body; Data aliases body.
+func eachRecord(body []byte, fn func(*Record) error) error {
+	for len(body) > 0 {
+		if len(body) < recordFixedBytes {
+			return fmt.Errorf("record header cut short: %d bytes", len(body))
+		}
+		r := Record{
+			Kind: Kind(body[0]), Type: body[1],
+			Group: binary.LittleEndian.Uint64(body[2:]),
+			Index: binary.LittleEndian.Uint64(body[10:]),
+			Term:  binary.LittleEndian.Uint64(body[18:]),
+		}
+		n := int(binary.LittleEndian.Uint32(body[26:]))
+		body = body[recordFixedBytes:]
+		if n > len(body) {
+			return fmt.Errorf("record data cut short: %d of %d bytes", len(body), n)
+		}
+		r.Data = body[:n:n]
+		body = body[n:]
+		if err := fn(&r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package storage
+
+import (
+	"fmt"
+	"strings"
+)
+
+// recover replays the segments on disk, oldest first.
+func (l *Log) recover(replay func(*Record) error) error {
+	names, err := l.fs.List(logDir)
+	if err != nil {
+		return err
+	}
+	for _, base := range names {
+		epoch, ok := parseSegmentName(base)
+		if !ok {
+			if strings.HasSuffix(base, ".spare") && len(l.spare) < spareSegmentsMax {
+				l.spare = append(l.spare, logDir+"/"+base)
+			}
+			continue
+		}
+		l.segments = append(l.segments, &segment{name: logDir + "/" + base, epoch: epoch, last: map[uint64]uint64{}})
+		l.nextEpoch = epoch + 1
+	}
+	for i, s := range l.segments {
+		if err := l.replaySegment(s, i == len(l.segments)-1, replay); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) replaySegment(s *segment, last bool, replay func(*Record) error) error {
+	f, err := l.fs.Open(s.name, false)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return err
+	}
+	s.length = size
+	data := make([]byte, size)
+	if n, err := f.ReadAt(data, 0); n < len(data) {
+		return fmt.Errorf("%s: read at offset %d: %w", s.name, n, err)
+	}
+	at := 0
+	for {
+		number, body, n, ok := openBatch(data[at:], s.epoch)
+		if !ok {
+			break
+		}
+		if l.batch != 0 && number != l.batch+1 {
+			return fmt.Errorf("%s at offset %d: batch %d follows batch %d: batches in between are missing", s.name, at, number, l.batch)
+		}
+		l.batch = number
+		err := eachRecord(body, func(r *Record) error {
+			l.note(s, r)
+			return replay(r)
+		})
+		if err != nil {
+			return fmt.Errorf("%s at offset %d: %w", s.name, at, err)
+		}
+		at += n
+	}
+	s.offset = int64(at)
+	// Each batch was written after the one before it was durable, so only the very
+	// last can be torn. A whole batch behind a damaged one means lost data.
+	if later, found := findBatch(data, at, s.epoch); found {
+		return fmt.Errorf("%s is damaged at offset %d: an intact batch follows at offset %d", s.name, at, later)
+	}
+	return nil
+}
+
+func findBatch(data []byte, from int, epoch uint64) (int, bool) {
+	for at := from + batchAlignBytes; at+batchHeaderBytes <= len(data); at += batchAlignBytes {
+		if data[at] != batchMagic&0xff {
+			continue
+		}
+		if _, _, _, ok := openBatch(data[at:], epoch); ok {
+			return at, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,192 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A segment is one file of the log, wal/<epoch>.log, preallocated with zeros so that
+// a sync need not write file metadata, and recycled under a new epoch when nothing
+// in it is needed any more.
+type segment struct {
+	name   string
+	epoch  uint64
+	file   File
+	length int64
+	offset int64
+	last   map[uint64]uint64 // group → highest index in here
+}
+
+const segmentSuffix = ".log"
+
+func segmentName(epoch uint64) string {
+	return fmt.Sprintf("%s/%016d%s", logDir, epoch, segmentSuffix)
+}
+
+func parseSegmentName(base string) (epoch uint64, ok bool) {
+	digits, ok := strings.CutSuffix(base, segmentSuffix)
+	if !ok {
+		return 0, false
+	}
+	epoch, err := strconv.ParseUint(digits, 10, 64)
+	return epoch, err == nil
+}
+
+func (s *segment) write(b []byte, sync bool) error {
+	if _, err := s.file.WriteAt(b, s.offset); err != nil {
+		return fmt.Errorf("%s at offset %d: %w", s.name, s.offset, err)
+	}
+	s.offset += int64(len(b))
+	if !sync {
+		return nil
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("%s: sync: %w", s.name, err)
+	}
+	return nil
+}
+
+func (s *segment) close() error {
+	if s.file == nil {
+		return nil
+	}
+	f := s.file
+	s.file = nil
+	return f.Close()
+}
+
+// rotate starts a new segment, which begins with the latest state of every group.
+func (l *Log) rotate() error {
+	l.segMu.Lock()
+	defer l.segMu.Unlock()
+	return l.rotateLocked()
+}
+
+func (l *Log) rotateLocked() error {
+	s, err := l.createSegment()
+	if err != nil {
+		return err
+	}
+	if n := len(l.segments); n > 0 {
+		if err := l.segments[n-1].close(); err != nil {
+			return err
+		}
+	}
+	l.segments = append(l.segments, s)
+	if len(l.states) > 0 {
+		b := appendBatchHeader(nil)
+		for _, r := range l.states {
+			b = appendRecord(b, &r)
+		}
+		l.batch++
+		if err := s.write(sealBatch(b, s.epoch, l.batch), !l.opts.NoSync); err != nil {
+			return err
+		}
+	}
+	return l.reclaim()
+}
+
+func (l *Log) createSegment() (*segment, error) {
+	s := &segment{epoch: l.nextEpoch, name: segmentName(l.nextEpoch), last: map[uint64]uint64{}}
+	l.nextEpoch++
+	if n := len(l.spare); n > 0 {
+		if err := l.fs.Rename(l.spare[n-1], s.name); err != nil {
+			return nil, err
+		}
+		l.spare = l.spare[:n-1]
+	}
+	f, err := l.fs.Open(s.name, true)
+	if err != nil {
+		return nil, err
+	}
+	s.file = f
+	if s.length, err = f.Size(); err != nil {
+		return nil, err
+	}
+	if s.length < l.opts.SegmentBytes {
+		if err := fillZeros(f, s.length, l.opts.SegmentBytes); err != nil {
+			return nil, fmt.Errorf("%s: preallocate %d bytes: %w", s.name, l.opts.SegmentBytes, err)
+		}
+		s.length = l.opts.SegmentBytes
+	}
+	return s, l.fs.SyncDir(logDir)
+}
+
+func fillZeros(f File, from, to int64) error {
+	zeros := make([]byte, 1<<20)
+	for from < to {
+		n := min(int64(len(zeros)), to-from)
+		if _, err := f.WriteAt(zeros[:n], from); err != nil {
+			return err
+		}
+		from += n
+	}
+	return f.Sync()
+}
+
+// Compact says that the entries of group up to index are in a snapshot.
+func (l *Log) Compact(group, index uint64) error {
+	l.segMu.Lock()
+	defer l.segMu.Unlock()
+	if index <= l.compacted[group] {
+		return nil
+	}
+	l.compacted[group] = index
+	return l.reclaim()
+}
+
+// Drop says that group is gone from this node, with its state.
+func (l *Log) Drop(group uint64) error {
+	l.segMu.Lock()
+	defer l.segMu.Unlock()
+	delete(l.states, group)
+	l.compacted[group] = ^uint64(0)
+	return l.reclaim()
+}
+
+// Revive undoes Drop, for a group that comes back to this node.
+func (l *Log) Revive(group, index uint64) {
+	l.segMu.Lock()
+	defer l.segMu.Unlock()
+	l.compacted[group] = index
+}
+
+// reclaim frees the oldest segments that nothing needs, and asks for snapshots if
+// too many are left.
+func (l *Log) reclaim() error {
+	for len(l.segments) > 1 {
+		if len(l.pinning(l.segments[0])) > 0 {
+			break
+		}
+		s := l.segments[0]
+		l.segments = l.segments[1:]
+		if err := errors.Join(s.close(), l.retire(s)); err != nil {
+			return err
+		}
+	}
+	if len(l.segments) > l.opts.SegmentsKept && l.opts.Pressure != nil {
+		l.opts.Pressure(l.pinning(l.segments[0]))
+	}
+	return nil
+}
+
+func (l *Log) retire(s *segment) error {
+	if len(l.spare) < spareSegmentsMax && s.length == l.opts.SegmentBytes {
+		spare := s.name + ".spare"
+		l.spare = append(l.spare, spare)
+		return l.fs.Rename(s.name, spare)
+	}
+	return l.fs.Remove(s.name)
+}
+
+func (l *Log) pinning(s *segment) []uint64 {
+	var groups []uint64
+	for g, last := range s.last {
+		if last > l.compacted[g] {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
