@@ -6,7 +6,7 @@ import (
 )
 
 // brokerURL is the one place that decides on which broker the tests of this package run.
-func brokerURL(t *testing.T) string {
+func brokerURL(t testing.TB) string {
 	t.Helper()
 	url := os.Getenv("WARREN_TEST_AMQP_URL")
 	if url == "" {
