@@ -1,9 +1,14 @@
 package node
 
 import (
+	"context"
 	"net"
+	"slices"
 
+	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/queue"
 )
 
 // Consumer is one subscription of a link, or the handle of its gets from a queue.
@@ -12,6 +17,12 @@ type Consumer struct {
 	Tag     string
 	Queue   string
 	NoAck   bool
+
+	link    *Link
+	gate    *gate
+	queueID uint64
+	spec    consumerSpec
+	held    map[uint64]struct{} // under gate.mu: not settled, or not known to be
 }
 
 // ClientInfo describes the client behind a link, for those who list connections.
@@ -19,4 +30,199 @@ type ClientInfo struct {
 	Name        string // "peer -> local"
 	Peer, Local net.Addr
 	Properties  message.Table // as the client sent them
+}
+
+// deliver takes deliveries from the group's leader. Those of an older epoch are
+// dropped: the leader was told since that they are not held here.
+func (g *gate) deliver(epoch uint32, consumer uint64, ds []queue.Delivery) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.consumers[consumer]
+	if epoch != g.epoch || c == nil || c.spec.Ended {
+		g.refuseLocked(c, ds)
+		return
+	}
+	batch := make([]Delivery, 0, len(ds))
+	for _, d := range ds {
+		md, err := fromQueue(d)
+		if err != nil {
+			g.n.cfg.Logger.Error("delivery dropped", "queue", c.Queue, "seq", d.Seq, "error", err)
+			continue
+		}
+		if !c.NoAck {
+			c.held[d.Seq] = struct{}{}
+		}
+		batch = append(batch, md)
+	}
+	c.link.session.Deliver(c, batch)
+}
+
+// refuseLocked gives back what came for a consumer that takes nothing any more. What
+// an older epoch brought the leader knows to be free already.
+func (g *gate) refuseLocked(c *Consumer, ds []queue.Delivery) {
+	if c == nil || c.NoAck || !c.spec.Ended {
+		return
+	}
+	seqs := make([]uint64, 0, len(ds))
+	for _, d := range ds {
+		seqs = append(seqs, d.Seq)
+	}
+	bytes := queue.AppendReturn(nil, c.queueID, false, queue.Ranges(seqs))
+	g.waiting = append(g.waiting, laneCommand{bytes: bytes})
+	g.sendLocked()
+}
+
+// Consume subscribes. Session.Deliver may be called before it returns.
+func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
+	q, err := l.queue(s.Queue)
+	if err != nil {
+		return nil, err
+	}
+	g, err := l.n.gateOf(q)
+	if err != nil {
+		return nil, err
+	}
+	spec := consumerSpec{
+		ID: l.n.consumerID.Add(1), Tag: s.Tag, Prefetch: s.Prefetch, NoAck: s.NoAck, Exclusive: s.Exclusive,
+	}
+	if v, ok := s.Args.Get("x-priority"); ok {
+		p, isInt := metadata.Integer(v)
+		if !isInt {
+			return nil, fault.New(fault.PreconditionFailed, "invalid arg 'x-priority': received '%v', allowed are integers", v)
+		}
+		spec.Priority = int32(p)
+	}
+	c := &Consumer{
+		Channel: s.Channel, Tag: s.Tag, Queue: s.Queue, NoAck: s.NoAck,
+		link: l, gate: g, queueID: q.ID, spec: spec, held: map[uint64]struct{}{},
+	}
+	g.mu.Lock()
+	g.consumers[spec.ID] = c
+	g.mu.Unlock()
+	if _, err := l.n.ask(ctx, g, request{Queue: q.ID, Op: opConsume, Spec: spec}); err != nil {
+		c.end(opDown)
+		return nil, err
+	}
+	l.mu.Lock()
+	l.consumers[c] = struct{}{}
+	l.mu.Unlock()
+	return c, nil
+}
+
+// Cancel ends a subscription. What it holds can still be settled.
+func (l *Link) Cancel(ctx context.Context, c *Consumer) error {
+	c.ended()
+	_, err := l.n.ask(ctx, c.gate, request{Queue: c.queueID, Op: opCancel, Spec: c.spec})
+	if fault.KindOf(err) == fault.NotFound {
+		return nil // the queue went first
+	}
+	return err
+}
+
+// ended notes that no more deliveries are wanted; afterwards none is passed on.
+func (c *Consumer) ended() {
+	g := c.gate
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c.spec.Ended = true
+	if len(c.held) == 0 {
+		delete(g.consumers, c.spec.ID)
+	}
+}
+
+// end ends the consumer for good, as op says, without waiting.
+func (c *Consumer) end(op requestOp) {
+	g := c.gate
+	g.mu.Lock()
+	c.spec.Ended = true
+	delete(g.consumers, c.spec.ID)
+	g.mu.Unlock()
+	c.link.n.tell(g, request{Queue: c.queueID, Op: op, Spec: c.spec})
+}
+
+// Get takes one message from a queue; ok is false if none is ready. c is what the
+// delivery is settled with.
+func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consumer, d Delivery, remaining uint32, ok bool, err error) {
+	q, err := l.queue(queueName)
+	if err != nil {
+		return nil, d, 0, false, err
+	}
+	g, err := l.n.gateOf(q)
+	if err != nil {
+		return nil, d, 0, false, err
+	}
+	spec := consumerSpec{ID: l.n.consumerID.Add(1), NoAck: noAck, Ended: true}
+	c = &Consumer{Queue: queueName, NoAck: noAck, link: l, gate: g, queueID: q.ID, spec: spec, held: map[uint64]struct{}{}}
+	a, err := l.n.ask(ctx, g, request{Queue: q.ID, Op: opGet, Spec: spec})
+	if err != nil || !a.Found {
+		return nil, d, 0, false, err
+	}
+	if d, err = fromQueue(a.Delivery); err != nil {
+		return nil, d, 0, false, fault.New(fault.Internal, "queue '%s': message %d: %v", queueName, a.Delivery.Seq, err)
+	}
+	if !noAck {
+		g.mu.Lock()
+		c.held[d.Seq] = struct{}{}
+		g.consumers[spec.ID] = c
+		g.mu.Unlock()
+		l.mu.Lock()
+		l.consumers[c] = struct{}{}
+		l.mu.Unlock()
+	}
+	return c, d, uint32(a.Remaining), true, nil
+}
+
+// Settle says what became of deliveries. It never blocks.
+func (l *Link) Settle(c *Consumer, seqs []uint64, how Outcome) {
+	if c.NoAck || len(seqs) == 0 {
+		return
+	}
+	seqs = slices.Clone(seqs)
+	rs := queue.Ranges(seqs)
+	var b []byte
+	switch how {
+	case Ack:
+		b = queue.AppendSettle(nil, c.queueID, rs)
+	case Requeue:
+		b = queue.AppendReturn(nil, c.queueID, true, rs)
+	case Discard:
+		b = queue.AppendDiscard(nil, c.queueID, queue.Rejected, rs)
+	}
+	l.bytes.Add(int64(len(b)))
+	c.gate.add(laneCommand{bytes: b, link: l, settled: c, seqs: seqs})
+}
+
+// Credit says that n deliveries of c reached the socket.
+func (l *Link) Credit(c *Consumer, n int) {
+	g := c.gate
+	g.mu.Lock()
+	leader := g.leader
+	g.mu.Unlock()
+	if leader == l.n.id.Replica {
+		l.n.host.Post(g.group, creditEvent{c.queueID, queue.ConsumerKey{Origin: l.n.origin(), ID: c.spec.ID}, n})
+		return
+	}
+	l.n.transport.Send(leader, kindCredit, u64s(nil, g.group, l.n.id.Incarnation, c.queueID, c.spec.ID, uint64(n)))
+}
+
+// queueGone tells the consumers of a deleted queue.
+func (n *Node) queueGone(q *metadata.Queue) {
+	for _, g := range n.allGates() {
+		var gone []*Consumer
+		g.mu.Lock()
+		for id, c := range g.consumers {
+			if c.queueID == q.ID {
+				delete(g.consumers, id)
+				if !c.spec.Ended {
+					gone = append(gone, c)
+				}
+				c.spec.Ended = true
+			}
+		}
+		g.mu.Unlock()
+		for _, c := range gone {
+			c.link.forget(c)
+			c.link.session.ConsumerCancelled(c)
+		}
+	}
 }

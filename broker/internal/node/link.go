@@ -1,7 +1,13 @@
 package node
 
 import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/metadata"
 )
 
 // Session is what the node asks of a front end: one per client connection. The
@@ -88,4 +94,132 @@ type ConsumeSpec struct {
 	Exclusive bool
 	Prefetch  uint16 // 0: unlimited
 	Args      message.Table
+}
+
+// Link is one client connection's handle on the broker.
+type Link struct {
+	n       *Node
+	vhost   string
+	user    string
+	info    ClientInfo
+	owner   metadata.ConnID
+	session Session
+
+	bytes atomic.Int64 // published and settled, and not applied yet
+	room  chan struct{}
+
+	mu        sync.Mutex
+	consumers map[*Consumer]struct{}
+	exclusive bool // has declared an exclusive queue
+	closed    bool
+
+	route  []*metadata.Queue // scratch of Publish
+	groups []gateTarget
+}
+
+// Connect gives a client that has logged in its link to a virtual host.
+func (n *Node) Connect(_ context.Context, vhost, user string, info ClientInfo, s Session) (*Link, error) {
+	n.topologyMu.RLock()
+	u, known := n.topology.Users[user], n.topology.VHosts[vhost] != nil
+	n.topologyMu.RUnlock()
+	if !known {
+		return nil, fault.Hard(fault.NotAllowed, "vhost %s not found", vhost)
+	}
+	if u == nil {
+		return nil, fault.Hard(fault.NotAllowed, "access to vhost '%s' refused for user '%s'", vhost, user)
+	}
+	if _, ok := u.Permissions[vhost]; !ok {
+		return nil, fault.Hard(fault.NotAllowed, "access to vhost '%s' refused for user '%s'", vhost, user)
+	}
+	l := &Link{
+		n: n, vhost: vhost, user: user, info: info, session: s, room: make(chan struct{}, 1),
+		owner:     metadata.ConnID{Replica: n.id.Replica, Incarnation: n.id.Incarnation, Serial: n.linkSerial.Add(1)},
+		consumers: map[*Consumer]struct{}{},
+	}
+	n.linksMu.Lock()
+	n.links[l] = struct{}{}
+	n.linksMu.Unlock()
+	return l, nil
+}
+
+// Close ends the link: consumers go, what they hold goes back, exclusive queues are
+// deleted.
+func (l *Link) Close() {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed = true
+	consumers, exclusive := l.consumers, l.exclusive
+	l.consumers = nil
+	l.mu.Unlock()
+	l.n.linksMu.Lock()
+	delete(l.n.links, l)
+	l.n.linksMu.Unlock()
+	for c := range consumers {
+		c.end(opDown)
+	}
+	if exclusive {
+		ctx, cancel := context.WithTimeout(context.Background(), proposeTimeout)
+		defer cancel()
+		if _, err := l.n.propose(ctx, &metadata.Command{ConnectionGone: &metadata.ConnectionGone{Owner: l.owner}}); err != nil {
+			l.n.cfg.Logger.Warn("exclusive queues not deleted yet", "connection", l.info.Name, "error", err)
+			l.n.proposeLater(&metadata.Command{ConnectionGone: &metadata.ConnectionGone{Owner: l.owner}})
+		}
+	}
+}
+
+func (l *Link) forget(c *Consumer) {
+	l.mu.Lock()
+	delete(l.consumers, c)
+	l.mu.Unlock()
+}
+
+func (l *Link) confirm(cs []Confirmation) {
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if !closed {
+		l.session.Confirm(cs)
+	}
+}
+
+// release gives back n bytes of the link's budget.
+func (l *Link) release(n int) {
+	if left := l.bytes.Add(-int64(n)); left < linkBytesMax && left+int64(n) >= linkBytesMax {
+		select {
+		case l.room <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Ready reports whether more may be published now.
+func (l *Link) Ready() bool { return l.bytes.Load() < linkBytesMax }
+
+// Wait waits until more may be published.
+func (l *Link) Wait(ctx context.Context) error {
+	for !l.Ready() {
+		select {
+		case <-l.room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// queue returns a queue that this link may use.
+func (l *Link) queue(name string) (*metadata.Queue, error) {
+	l.n.topologyMu.RLock()
+	defer l.n.topologyMu.RUnlock()
+	q, f := l.n.topology.Queue(l.vhost, name)
+	if f != nil {
+		return nil, f
+	}
+	if f := q.Accessible(l.owner); f != nil {
+		return nil, f
+	}
+	return q, nil
 }

@@ -1,0 +1,278 @@
+// Package broker is a clustered AMQP 0-9-1 broker that a Go program can embed: a node
+// listens for AMQP clients, for the other nodes of its cluster and for tools (HTTP).
+// Any RabbitMQ client works on it. A replicated queue confirms a message once it is
+// synced to the disks of a majority of its members, and goes on when a node dies.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/warren-mq/warren/broker/internal/management"
+	"github.com/warren-mq/warren/broker/internal/node"
+	"github.com/warren-mq/warren/broker/internal/server"
+)
+
+// Version is the broker's version, as clients and tools see it.
+const Version = "0.1.0"
+
+// Config configures a node. Name and DataDir are required; the zero value of the other
+// fields means their default. Addresses are host:port; port 0 takes a free one.
+type Config struct {
+	Name    string // unique in the cluster
+	DataDir string // everything the node keeps; another node must not share it
+
+	Listen     string // for AMQP clients; "127.0.0.1:5672"
+	HTTPListen string // for tools; "127.0.0.1:15672"
+	PeerListen string // for other nodes; "127.0.0.1:0"
+	// PeerAdvertise, AMQPAdvertise and HTTPAdvertise are how others reach the three;
+	// default: the listeners' addresses.
+	PeerAdvertise string
+	AMQPAdvertise string
+	HTTPAdvertise string
+
+	// Peers are the peer addresses of all first members of the cluster, this node's
+	// included; none: the node is a cluster of its own.
+	Peers []string
+	// Join is the peer address of a member of the cluster to join, instead of Peers.
+	Join string
+	// Secret must be the same on all nodes of a cluster.
+	Secret string
+
+	// GuestPassword is the password of user guest when the cluster is formed; "guest".
+	GuestPassword string
+	// GuestRemote lets guest connect from other machines.
+	GuestRemote bool
+	// GroupsPerNode is the number of placement groups for each node; 16.
+	GroupsPerNode int
+	Logger        *slog.Logger
+}
+
+// Limits of the node's own servers.
+const (
+	shutdownTimeout   = 10 * time.Second
+	headerReadTimeout = 5 * time.Second
+)
+
+func (c *Config) setDefaults() {
+	for _, d := range [...]struct {
+		to  *string
+		def string
+	}{
+		{&c.Listen, "127.0.0.1:5672"}, {&c.HTTPListen, "127.0.0.1:15672"}, {&c.PeerListen, "127.0.0.1:0"},
+	} {
+		if *d.to == "" {
+			*d.to = d.def
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Node is one running broker node.
+type Node struct {
+	cfg Config
+
+	mu      sync.Mutex
+	inner   *node.Node
+	amqp    *server.Server
+	amqpL   net.Listener
+	httpL   net.Listener
+	rejoin  string // peer address of a member of the cluster to move to
+	killed  bool
+	restart chan struct{} // closed when rejoin is set
+}
+
+// New opens a node's addresses and data, and starts it on its way into its cluster.
+// Run serves clients.
+func New(cfg Config) (*Node, error) {
+	cfg.setDefaults()
+	n := &Node{cfg: cfg}
+	var err error
+	if n.amqpL, err = net.Listen("tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("AMQP address: %w", err)
+	}
+	if n.httpL, err = net.Listen("tcp", cfg.HTTPListen); err != nil {
+		return nil, errors.Join(fmt.Errorf("HTTP address: %w", err), n.amqpL.Close())
+	}
+	// A restart on the same ports must not take others.
+	n.cfg.Listen, n.cfg.HTTPListen = n.amqpL.Addr().String(), n.httpL.Addr().String()
+	if n.cfg.AMQPAdvertise == "" {
+		n.cfg.AMQPAdvertise = n.cfg.Listen
+	}
+	if n.cfg.HTTPAdvertise == "" {
+		n.cfg.HTTPAdvertise = n.cfg.HTTPListen
+	}
+	if err := n.open(); err != nil {
+		return nil, errors.Join(err, n.amqpL.Close(), n.httpL.Close())
+	}
+	return n, nil
+}
+
+// open starts the inner node.
+func (n *Node) open() error {
+	c := &n.cfg
+	inner, err := node.Open(node.Config{
+		Name: c.Name, DataDir: c.DataDir, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
+		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
+		GuestPassword: c.GuestPassword, GroupsPerNode: c.GroupsPerNode, Logger: c.Logger.With("node", c.Name),
+	})
+	if err != nil {
+		return err
+	}
+	sc := server.Defaults()
+	sc.Version, sc.ClusterName, sc.Logger = Version, "warren", c.Logger.With("node", c.Name)
+	if c.GuestRemote {
+		sc.LoopbackUsers = nil
+	}
+	amqp, err := server.New(sc, server.From(inner))
+	if err != nil {
+		return errors.Join(err, inner.Kill())
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.inner, n.amqp, n.restart, n.rejoin = inner, amqp, make(chan struct{}), ""
+	n.cfg.PeerListen, n.cfg.PeerAdvertise = inner.PeerListen(), inner.PeerAddr()
+	return nil
+}
+
+func (n *Node) current() *node.Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.inner
+}
+
+// AMQPAddr returns the address for AMQP clients.
+func (n *Node) AMQPAddr() string { return n.cfg.Listen }
+
+// HTTPAddr returns the address for tools.
+func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }
+
+// PeerAddr returns the address for other nodes.
+func (n *Node) PeerAddr() string { return n.current().PeerAddr() }
+
+// Ready returns nil if the node can serve clients, else what it waits for.
+func (n *Node) Ready() error { return n.current().Ready() }
+
+// AwaitReady waits until the node can serve clients.
+func (n *Node) AwaitReady(ctx context.Context) error { return n.current().AwaitReady(ctx) }
+
+// JoinCluster moves the node to the cluster of the member at peer. Its own data are
+// given up: it refuses while it holds durable queues, unless force is set.
+func (n *Node) JoinCluster(peer string, force bool) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if durable := n.inner.DurableHere(); durable > 0 && !force {
+		return fmt.Errorf("node %s holds %d durable queues, which joining would delete; delete or move them first, or force it", n.cfg.Name, durable)
+	}
+	if n.rejoin != "" {
+		return errors.New("the node is joining a cluster already")
+	}
+	n.rejoin = peer
+	close(n.restart)
+	return nil
+}
+
+// Run serves until ctx ends or the node can't go on. It hands leaderships over before
+// it stops, unless Kill was called.
+func (n *Node) Run(ctx context.Context) error {
+	api := &http.Server{Handler: management.New(api{n}, n.cfg.Logger), ReadHeaderTimeout: headerReadTimeout}
+	served := make(chan error, 1)
+	go func() { served <- api.Serve(n.httpL) }()
+	var err error
+	for {
+		err = n.serve(ctx)
+		n.mu.Lock()
+		rejoin := n.rejoin
+		n.mu.Unlock()
+		if rejoin == "" || ctx.Err() != nil || err != nil {
+			break
+		}
+		if err = n.reopen(rejoin); err != nil {
+			break
+		}
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	_ = api.Shutdown(stop)
+	<-served
+	return err
+}
+
+// serve serves until the inner node must end, and ends it.
+func (n *Node) serve(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	accepted := make(chan error, 1)
+	go func() {
+		err := n.inner.AwaitReady(ctx)
+		if err == nil {
+			err = n.amqp.Serve(ctx, n.amqpL)
+		}
+		accepted <- err
+	}()
+	var err error
+	waiting := true
+	select {
+	case <-ctx.Done():
+	case <-n.restart:
+	case err = <-n.inner.Failure():
+	case err = <-accepted:
+		waiting = false
+	}
+	cancel()
+	_ = n.amqpL.Close()
+	if waiting {
+		<-accepted
+	}
+	n.mu.Lock()
+	killed := n.killed
+	n.mu.Unlock()
+	stop, cancelStop := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancelStop()
+	if killed {
+		cancelStop() // connections break, as those of a dead process do
+		_ = n.amqp.Shutdown(stop)
+		return errors.Join(err, n.inner.Kill())
+	}
+	n.inner.HandOver()
+	err = errors.Join(err, n.amqp.Shutdown(stop))
+	return errors.Join(err, n.inner.Kill())
+}
+
+// reopen starts again as a blank member of another cluster.
+func (n *Node) reopen(peer string) error {
+	if err := node.Wipe(n.cfg.DataDir); err != nil {
+		return err
+	}
+	n.cfg.Join, n.cfg.Peers = peer, nil
+	var err error
+	if n.amqpL, err = net.Listen("tcp", n.cfg.Listen); err != nil {
+		return fmt.Errorf("AMQP address: %w", err)
+	}
+	return n.open()
+}
+
+// Kill makes the coming end of Run like the death of the process: no leadership is
+// handed over, no connection closed in order. For tests.
+func (n *Node) Kill() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.killed = true
+}
+
+// api is what the management front end may do.
+type api struct{ n *Node }
+
+// Node implements management.Broker.
+func (a api) Node() *node.Node { return a.n.current() }
+
+// JoinCluster implements management.Broker.
+func (a api) JoinCluster(peer string, force bool) error { return a.n.JoinCluster(peer, force) }

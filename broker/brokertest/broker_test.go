@@ -1,0 +1,143 @@
+package brokertest_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/warren-mq/warren/broker/brokertest"
+)
+
+const deadline = 20 * time.Second
+
+func dial(t *testing.T, url string) *amqp.Channel {
+	t.Helper()
+	c, err := amqp.Dial(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	ch, err := c.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ch
+}
+
+func declare(t *testing.T, ch *amqp.Channel, name string, args amqp.Table) {
+	t.Helper()
+	if _, err := ch.QueueDeclare(name, true, false, false, false, args); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// publish publishes n messages and waits for their confirms.
+func publish(t *testing.T, ch *amqp.Channel, queue string, from, n int) {
+	t.Helper()
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	var waits []*amqp.DeferredConfirmation
+	for i := range n {
+		c, err := ch.PublishWithDeferredConfirmWithContext(ctx, "", queue, true, false, amqp.Publishing{
+			DeliveryMode: amqp.Persistent, Body: fmt.Appendf(nil, "m%d", from+i),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waits = append(waits, c)
+	}
+	for i, w := range waits {
+		if ok, err := w.WaitContext(ctx); err != nil || !ok {
+			t.Fatalf("message %d: confirmed %v, %v", i, ok, err)
+		}
+	}
+}
+
+// expect consumes n messages numbered from from, in order, and acks them.
+func expect(t *testing.T, ch *amqp.Channel, queue string, from, n int) {
+	t.Helper()
+	ds, err := ch.Consume(queue, "", false, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		select {
+		case d, ok := <-ds:
+			if !ok {
+				t.Fatal("deliveries ended")
+			}
+			if want := fmt.Sprintf("m%d", from+i); string(d.Body) != want {
+				t.Fatalf("got %s, want %s", d.Body, want)
+			}
+			if err := d.Ack(false); err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(deadline):
+			t.Fatalf("no message %d", i)
+		}
+	}
+}
+
+// awaitReady waits until a queue has n messages ready.
+func awaitReady(t *testing.T, ch *amqp.Channel, queue string, n int) {
+	t.Helper()
+	for end := time.Now().Add(deadline); ; {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Messages == n {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d messages ready, want %d", q.Messages, n)
+		}
+	}
+}
+
+func TestOneNodeKeepsItsMessages(t *testing.T) {
+	for _, kind := range []string{"classic", "quorum"} {
+		t.Run(kind, func(t *testing.T) {
+			n := brokertest.Start(t)
+			ch := dial(t, n.URL())
+			declare(t, ch, "q", amqp.Table{"x-queue-type": kind})
+			publish(t, ch, "q", 0, 100)
+			consumer := dial(t, n.URL())
+			expect(t, consumer, "q", 0, 50)
+			if err := consumer.Close(); err != nil {
+				t.Fatal(err)
+			}
+			awaitReady(t, ch, "q", 50) // acks are not confirmed: see that they arrived
+			n.Kill()
+			n.Start()
+			n.AwaitReady()
+			expect(t, dial(t, n.URL()), "q", 50, 50)
+		})
+	}
+}
+
+func TestClusterGoesOnWithoutANode(t *testing.T) {
+	c := brokertest.StartCluster(t, 3)
+	quorum := amqp.Table{"x-queue-type": "quorum"}
+	first := dial(t, c.Nodes[0].URL())
+	declare(t, first, "q", quorum)
+	publish(t, first, "q", 0, 100)
+	for i, n := range c.Nodes {
+		other := c.Nodes[(i+1)%3]
+		n.Kill()
+		ch := dial(t, other.URL())
+		publish(t, ch, "q", 100+i*10, 10)
+		expect(t, dial(t, c.Nodes[(i+2)%3].URL()), "q", i*10, 10)
+		if i == 1 {
+			n.Wipe() // comes back as a new replica
+		}
+		n.Start()
+		n.AwaitReady()
+	}
+}

@@ -1,0 +1,159 @@
+// Package brokertest starts real brokers inside a test process, no Docker needed.
+package brokertest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/warren-mq/warren/broker"
+)
+
+const (
+	readyTimeout = 30 * time.Second
+	stopTimeout  = 20 * time.Second
+)
+
+// Node is one broker node of a test.
+type Node struct {
+	t    testing.TB
+	cfg  broker.Config
+	b    *broker.Node
+	stop context.CancelFunc
+	done chan error
+}
+
+// Start starts a broker of one node and stops it when the test ends.
+func Start(t testing.TB) *Node {
+	t.Helper()
+	n := newNode(t, "broker-1", nil)
+	n.Start()
+	n.AwaitReady()
+	return n
+}
+
+// Cluster is a cluster of a test.
+type Cluster struct{ Nodes []*Node }
+
+// StartCluster starts a cluster of size nodes and waits until all are ready.
+func StartCluster(t testing.TB, size int) *Cluster {
+	t.Helper()
+	peers := freeAddrs(t, size)
+	c := &Cluster{}
+	for i := range size {
+		n := newNode(t, fmt.Sprintf("broker-%d", i+1), peers)
+		n.cfg.PeerListen = peers[i]
+		c.Nodes = append(c.Nodes, n)
+		n.Start()
+	}
+	for _, n := range c.Nodes {
+		n.AwaitReady()
+	}
+	return c
+}
+
+// URLs returns the AMQP URLs of the nodes.
+func (c *Cluster) URLs() []string {
+	var urls []string
+	for _, n := range c.Nodes {
+		urls = append(urls, n.URL())
+	}
+	return urls
+}
+
+func newNode(t testing.TB, name string, peers []string) *Node {
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("WARREN_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	n := &Node{t: t, cfg: broker.Config{
+		Name: name, DataDir: filepath.Join(t.TempDir(), name), Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0",
+		PeerListen: "127.0.0.1:0", Peers: peers, Logger: log,
+	}}
+	t.Cleanup(n.Stop)
+	return n
+}
+
+// freeAddrs returns addresses that were free a moment ago.
+func freeAddrs(t testing.TB, count int) []string {
+	t.Helper()
+	var addrs []string
+	for range count {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addrs = append(addrs, l.Addr().String())
+		defer l.Close()
+	}
+	return addrs
+}
+
+// Start starts a stopped node, on the addresses and the data it had.
+func (n *Node) Start() {
+	n.t.Helper()
+	b, err := broker.New(n.cfg)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.b = b
+	n.cfg.Listen, n.cfg.HTTPListen, n.cfg.PeerListen = b.AMQPAddr(), b.HTTPAddr(), b.PeerAddr()
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stop, n.done = cancel, make(chan error, 1)
+	go func() { n.done <- b.Run(ctx) }()
+}
+
+// AwaitReady waits until the node serves clients.
+func (n *Node) AwaitReady() {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
+	defer cancel()
+	if err := n.b.AwaitReady(ctx); err != nil {
+		n.t.Fatalf("%s: %v", n.cfg.Name, err)
+	}
+}
+
+// Stop stops the node in order; its data stay.
+func (n *Node) Stop() {
+	if n.stop == nil {
+		return
+	}
+	n.stop()
+	select {
+	case err := <-n.done:
+		if err != nil {
+			n.t.Errorf("%s: %v", n.cfg.Name, err)
+		}
+	case <-time.After(stopTimeout):
+		n.t.Errorf("%s does not stop", n.cfg.Name)
+	}
+	n.stop = nil
+}
+
+// Kill stops the node as a crash would: nothing is handed over.
+func (n *Node) Kill() {
+	n.b.Kill()
+	n.Stop()
+}
+
+// Wipe deletes what a stopped node keeps.
+func (n *Node) Wipe() {
+	n.t.Helper()
+	if err := os.RemoveAll(n.cfg.DataDir); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// Name returns the node's name.
+func (n *Node) Name() string { return n.cfg.Name }
+
+// URL returns the node's AMQP URL, with user guest.
+func (n *Node) URL() string { return "amqp://guest:guest@" + n.cfg.Listen + "/" }
+
+// HTTPAddr returns the address of the node's management API.
+func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }

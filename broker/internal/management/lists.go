@@ -1,0 +1,163 @@
+package management
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+func (h *handler) overview(w http.ResponseWriter, _ *http.Request) error {
+	n := h.b.Node()
+	write(w, http.StatusOK, map[string]any{
+		"product_name": "Warren", "cluster_name": "warren", "cluster_id": n.ClusterID(), "node": n.Name(), "peer": n.PeerAddr(),
+	})
+	return nil
+}
+
+func (h *handler) nodes(w http.ResponseWriter, _ *http.Request) error {
+	list := []map[string]any{}
+	for _, m := range h.b.Node().Nodes() {
+		list = append(list, map[string]any{
+			"name": m.Name, "type": "disc", "running": m.Running, "metadata_leader": m.Leader,
+			"amqp": m.AMQP, "management": m.Management, "peer": m.Peer,
+		})
+	}
+	write(w, http.StatusOK, list)
+	return nil
+}
+
+func (h *handler) queues(w http.ResponseWriter, r *http.Request) error {
+	list := []map[string]any{}
+	for _, q := range h.b.Node().Queues(r.Context()) {
+		if v := r.PathValue("vhost"); v == "" || v == q.VHost {
+			list = append(list, queueJSON(&q))
+		}
+	}
+	write(w, http.StatusOK, list)
+	return nil
+}
+
+func (h *handler) queue(w http.ResponseWriter, r *http.Request) error {
+	vhost, name := r.PathValue("vhost"), r.PathValue("name")
+	for _, q := range h.b.Node().Queues(r.Context()) {
+		if q.VHost == vhost && q.Name == name {
+			write(w, http.StatusOK, queueJSON(&q))
+			return nil
+		}
+	}
+	return fault.New(fault.NotFound, "no queue '%s' in vhost '%s'", name, vhost)
+}
+
+func queueJSON(q *node.QueueStatus) map[string]any {
+	slaves := slices.DeleteFunc(slices.Clone(q.Members), func(m string) bool { return m == q.Leader })
+	synced := slices.DeleteFunc(slices.Clone(q.Online), func(m string) bool { return m == q.Leader })
+	v := map[string]any{
+		"name": q.Name, "vhost": q.VHost, "type": q.Type, "durable": q.Durable, "auto_delete": q.AutoDelete,
+		"exclusive": q.Exclusive, "arguments": tableJSON(q.Args.Table), "node": q.Leader, "leader": q.Leader,
+		"members": q.Members, "online": q.Online, "slave_nodes": slaves, "synchronised_slave_nodes": synced,
+		"messages": q.Ready + q.Unacked, "messages_ready": q.Ready, "messages_unacknowledged": q.Unacked,
+		"message_bytes": q.Bytes, "consumers": q.Consumers, "state": q.State,
+	}
+	if q.Policy != "" {
+		v["policy"] = q.Policy
+	}
+	return v
+}
+
+func tableJSON(t message.Table) map[string]any {
+	m := map[string]any{}
+	for _, f := range t {
+		m[f.Key] = valueJSON(f.Value)
+	}
+	return m
+}
+
+func valueJSON(v any) any {
+	switch x := v.(type) {
+	case message.Table:
+		return tableJSON(x)
+	case []any:
+		list := make([]any, len(x))
+		for i := range x {
+			list[i] = valueJSON(x[i])
+		}
+		return list
+	case []byte:
+		return string(x)
+	}
+	return v
+}
+
+func policyJSON(p *metadata.Policy) map[string]any {
+	return map[string]any{
+		"vhost": p.VHost, "name": p.Name, "pattern": p.Pattern, "apply-to": p.ApplyTo,
+		"priority": p.Priority, "definition": p.Definition,
+	}
+}
+
+func (h *handler) policies(w http.ResponseWriter, _ *http.Request) error {
+	list := []map[string]any{}
+	for _, p := range h.b.Node().Policies() {
+		list = append(list, policyJSON(&p))
+	}
+	write(w, http.StatusOK, list)
+	return nil
+}
+
+func (h *handler) setPolicy(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Pattern    *string        `json:"pattern"`
+		ApplyTo    string         `json:"apply-to"`
+		Priority   int            `json:"priority"`
+		Definition map[string]any `json:"definition"`
+	}
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	if body.Pattern == nil {
+		return fault.New(fault.PreconditionFailed, "key pattern is missing")
+	}
+	if body.ApplyTo == "" {
+		body.ApplyTo = "all"
+	}
+	err := h.b.Node().SetPolicy(r.Context(), metadata.Policy{
+		VHost: r.PathValue("vhost"), Name: r.PathValue("name"), Pattern: *body.Pattern,
+		ApplyTo: body.ApplyTo, Priority: body.Priority, Definition: body.Definition,
+	})
+	if err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (h *handler) clearPolicy(w http.ResponseWriter, r *http.Request) error {
+	if err := h.b.Node().ClearPolicy(r.Context(), r.PathValue("vhost"), r.PathValue("name")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// join moves the node to another cluster.
+func (h *handler) join(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Peer  string `json:"peer"`
+		Force bool   `json:"force"`
+	}
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	if body.Peer == "" {
+		return fault.New(fault.PreconditionFailed, "key peer is missing: the peer address of a member of the cluster to join")
+	}
+	if err := h.b.JoinCluster(body.Peer, body.Force); err != nil {
+		return fault.New(fault.PreconditionFailed, "%v", err)
+	}
+	w.WriteHeader(http.StatusAccepted)
+	return nil
+}

@@ -1,0 +1,124 @@
+// Package management is the node's HTTP front end, after RabbitMQ's management API:
+// health checks for proxies and people, lists for tools, policies.
+package management
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+// Broker is what this front end needs.
+type Broker interface {
+	Node() *node.Node
+	JoinCluster(peer string, force bool) error
+}
+
+// bodyBytesMax bounds what a request may carry.
+const bodyBytesMax = 1 << 20
+
+type handler struct {
+	b   Broker
+	log *slog.Logger
+}
+
+// New returns the handler of all paths.
+func New(b Broker, log *slog.Logger) http.Handler {
+	h := &handler{b, log}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/health/checks/ready-to-serve-clients", h.ready)
+	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /api/overview":                   h.overview,
+		"GET /api/nodes":                      h.nodes,
+		"GET /api/queues":                     h.queues,
+		"GET /api/queues/{vhost}":             h.queues,
+		"GET /api/queues/{vhost}/{name}":      h.queue,
+		"GET /api/policies":                   h.policies,
+		"PUT /api/policies/{vhost}/{name}":    h.setPolicy,
+		"DELETE /api/policies/{vhost}/{name}": h.clearPolicy,
+		"POST /api/cluster/join":              h.join,
+	} {
+		mux.HandleFunc(pattern, h.authenticated(f))
+	}
+	return mux
+}
+
+// ready answers 200 if clients can be served, else 503 with the reason.
+func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := h.b.Node().Ready(); err != nil {
+		write(w, http.StatusServiceUnavailable, map[string]string{"status": "failed", "reason": err.Error()})
+		return
+	}
+	write(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+// authenticated lets users in who know their password; guest only from this machine.
+func (h *handler) authenticated(f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		user, password, ok := r.BasicAuth()
+		if !ok || h.b.Node().Authenticate(user, password) != nil || user == "guest" && !loopback(r.RemoteAddr) {
+			w.Header().Set("WWW-Authenticate", `Basic realm="Warren"`)
+			write(w, http.StatusUnauthorized, map[string]string{"error": "not_authorised", "reason": "Login failed"})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, bodyBytesMax)
+		if err := f(w, r); err != nil {
+			h.fail(w, r, err)
+		}
+	}
+}
+
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && net.ParseIP(host).IsLoopback()
+}
+
+var statuses = map[fault.Kind]int{
+	fault.NotFound: http.StatusNotFound, fault.PreconditionFailed: http.StatusBadRequest,
+	fault.AccessRefused: http.StatusForbidden, fault.NotAllowed: http.StatusBadRequest,
+	fault.Unavailable: http.StatusServiceUnavailable,
+}
+
+// errBadRequest marks what the caller sent wrong.
+var errBadRequest = errors.New("bad request")
+
+func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	status, ok := statuses[fault.KindOf(err)]
+	if errors.Is(err, errBadRequest) {
+		status, ok = http.StatusBadRequest, true
+	}
+	if !ok {
+		status = http.StatusInternalServerError
+		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	}
+	reason := err.Error()
+	kind := map[int]string{http.StatusNotFound: "Object Not Found", http.StatusBadRequest: "bad_request"}[status]
+	if kind == "" {
+		kind = http.StatusText(status)
+	}
+	write(w, status, map[string]string{"error": kind, "reason": reason})
+}
+
+func write(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		status, b = http.StatusInternalServerError, []byte(`{"error":"internal"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n'))
+}
+
+func read(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("%w: body: %w", errBadRequest, err)
+	}
+	return nil
+}

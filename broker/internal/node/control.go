@@ -1,0 +1,246 @@
+package node
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/raftnode"
+)
+
+// groupVoters is a worker's word on who holds a group.
+type groupVoters struct {
+	group  uint64
+	voters []uint64
+}
+
+const votersQueued = 1024
+
+func (n *Node) membersChanged(group uint64, voters []uint64) {
+	select {
+	case n.voters <- groupVoters{group, voters}:
+	default: // the control loop is far behind: it asks the topology next time
+	}
+}
+
+func (n *Node) kickControl() {
+	select {
+	case n.kick <- struct{}{}:
+	default:
+	}
+}
+
+// topologyChanged passes on what a metadata command changed. A worker calls it.
+func (n *Node) topologyChanged(changes []metadata.Change) {
+	for _, c := range changes {
+		switch c.Kind {
+		case metadata.QueueSet, metadata.QueueGone:
+			if c.Kind == metadata.QueueGone {
+				n.queueGone(c.Queue)
+			}
+			for _, group := range n.groupsFor(c.Queue) {
+				n.host.Post(group, configEvent{c.Queue})
+			}
+		default:
+			n.kickControl()
+		}
+	}
+}
+
+// groupsFor returns the groups that may hold the queue.
+func (n *Node) groupsFor(q *metadata.Queue) []uint64 {
+	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	groups := []uint64{n.placeOf(q).group}
+	if q.Target != 0 {
+		groups = append(groups, q.Target)
+	}
+	if q.Group != 0 && q.Node == "" && q.Type() == metadata.Classic {
+		groups = append(groups, durableGroup+q.ID%ownGroups, transientGroup+q.ID%ownGroups)
+	}
+	return groups
+}
+
+// control keeps the peers, the hosted groups and, on the metadata leader, the
+// cluster's groups in order.
+func (n *Node) control() {
+	tick := time.NewTicker(controlInterval)
+	defer tick.Stop()
+	down := map[string]time.Time{}
+	for {
+		n.syncPeers()
+		if err := n.syncGroups(); err != nil {
+			n.fail(err)
+			return
+		}
+		if n.metaLeader.Load() == n.id.Replica {
+			n.manageGroups()
+			n.manageDown(down)
+		}
+		select {
+		case <-n.stopped:
+			return
+		case <-n.kick:
+		case v := <-n.voters:
+			n.noteVoters(v)
+		case <-tick.C:
+			n.host.PostAll(timeEvent{})
+		}
+	}
+}
+
+// syncPeers connects to the nodes of the topology.
+func (n *Node) syncPeers() {
+	n.topologyMu.RLock()
+	formed := n.topology.ClusterID != "" && n.topology.Nodes[n.cfg.Name] != nil
+	var replicas []uint64
+	for _, name := range n.topology.NodeNames() {
+		replicas = append(replicas, n.topology.Nodes[name].Replica)
+	}
+	n.topologyMu.RUnlock()
+	if !formed {
+		return
+	}
+	peers := n.peerReplicas()
+	if !maps.Equal(peers, n.loadPeers()) {
+		if err := n.savePeers(peers); err != nil {
+			n.cfg.Logger.Warn("peers not saved", "error", err)
+		}
+	}
+	n.transport.SetPeers(peers)
+	slices.Sort(replicas)
+	n.host.Desire(metaGroup, replicas)
+}
+
+// syncGroups hosts the placement groups that this node should hold, and drops those
+// that it has left.
+func (n *Node) syncGroups() error {
+	type todo struct {
+		id      uint64
+		genesis []uint64
+		desired []uint64
+		mine    bool
+	}
+	n.topologyMu.RLock()
+	var all []todo
+	for _, id := range n.topology.GroupIDs() {
+		g := n.topology.Groups[id]
+		t := todo{id: id, desired: n.topology.Desired(g)}
+		t.mine = slices.Contains(t.desired, n.id.Replica) || slices.Contains(g.Voters, n.id.Replica)
+		if slices.Contains(g.Genesis, n.id.Replica) {
+			t.genesis = g.Genesis
+		}
+		all = append(all, t)
+	}
+	n.topologyMu.RUnlock()
+	for _, t := range all {
+		switch hosted := n.host.Hosts(t.id); {
+		case t.mine && !hosted:
+			err := n.host.Add(t.id, t.genesis, func(g *raftnode.Group) raftnode.Machine { return newShardMachine(n, g) })
+			if err != nil {
+				return err
+			}
+		case !t.mine && hosted:
+			if err := n.host.Remove(t.id); err != nil {
+				return err
+			}
+		}
+		if t.mine {
+			n.host.Desire(t.id, t.desired)
+		}
+	}
+	return nil
+}
+
+// noteVoters tells the topology who holds a group, if this node leads it.
+func (n *Node) noteVoters(v groupVoters) {
+	if v.group == metaGroup || n.leaderOf(v.group) != n.id.Replica {
+		return
+	}
+	n.proposeLater(&metadata.Command{GroupVoters: &metadata.GroupVoters{ID: v.group, Voters: v.voters}})
+}
+
+// manageGroups creates the placement groups, and gives each as many members as the
+// cluster can.
+func (n *Node) manageGroups() {
+	n.topologyMu.RLock()
+	nodes := n.topology.NodeNames()
+	members := min(len(nodes), replicasDefault)
+	var set []*metadata.Group
+	held := map[string]int{}
+	for _, id := range n.topology.GroupIDs() {
+		g := *n.topology.Groups[id]
+		if len(g.Members) < members {
+			g.Members = addMembers(slices.Clone(g.Members), nodes, members, held)
+			set = append(set, &g)
+		}
+		for _, m := range g.Members {
+			held[m]++
+		}
+	}
+	want := n.cfg.GroupsPerNode * len(nodes)
+	if len(nodes) < len(n.cfg.Peers) {
+		want = 0 // the first members are still coming
+	}
+	next := n.topology.NextID
+	for i := len(n.topology.Groups); i < want; i++ {
+		next++
+		g := &metadata.Group{ID: next, Members: addMembers(nil, nodes, members, held)}
+		for _, m := range g.Members {
+			held[m]++
+		}
+		g.Genesis = n.topology.Desired(g)
+		g.Voters = g.Genesis
+		set = append(set, g)
+	}
+	n.topologyMu.RUnlock()
+	if len(set) > 0 {
+		if _, err := n.propose(n.ctx, &metadata.Command{GroupsSet: set}); err != nil {
+			n.cfg.Logger.Warn("placement groups not set", "error", err)
+		}
+	}
+}
+
+// addMembers fills members up with the nodes that hold the fewest groups.
+func addMembers(members, nodes []string, want int, held map[string]int) []string {
+	for len(members) < want {
+		best := ""
+		for _, name := range nodes {
+			if !slices.Contains(members, name) && (best == "" || held[name] < held[best]) {
+				best = name
+			}
+		}
+		members = append(members, best)
+	}
+	return members
+}
+
+// manageDown deletes what was bound to the run of a node that stays down.
+func (n *Node) manageDown(down map[string]time.Time) {
+	n.topologyMu.RLock()
+	var gone []*metadata.Node
+	for name, m := range n.topology.Nodes {
+		if m.Replica == n.id.Replica || n.transport.Alive(m.Replica) {
+			delete(down, name)
+		} else if since, ok := down[name]; !ok {
+			down[name] = n.now()
+		} else if n.now().Sub(since) > goneGrace && n.hasTransient(m) {
+			gone = append(gone, m)
+		}
+	}
+	n.topologyMu.RUnlock()
+	for _, m := range gone {
+		n.proposeLater(&metadata.Command{NodeDown: &metadata.NodeDown{Name: m.Name, Incarnation: m.Incarnation}})
+	}
+}
+
+// hasTransient reports whether a node's run still owns queues. The caller holds
+// topologyMu.
+func (n *Node) hasTransient(m *metadata.Node) bool {
+	found := false
+	n.topology.EachQueue(func(q *metadata.Queue) {
+		found = found || q.Owner.Replica == m.Replica || q.Node == m.Name && !q.Durable
+	})
+	return found
+}

@@ -1,0 +1,270 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/warren-mq/warren/broker/internal/auth"
+	"github.com/warren-mq/warren/broker/internal/cluster"
+	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/raftnode"
+)
+
+// call is a request to a node that need not be in the same cluster.
+type call struct {
+	Op   string // probe, join, queues
+	Node *metadata.Node
+}
+
+// callReply answers it.
+type callReply struct {
+	Error     string
+	Name      string
+	ClusterID string
+	Peers     map[uint64]string // the members' peer addresses
+	Queues    []QueueStatus
+}
+
+const (
+	callTimeout  = 3 * time.Second
+	joinInterval = 300 * time.Millisecond
+	peersFile    = "peers.json"
+)
+
+// Call implements cluster.Handler.
+func (n *Node) Call(from cluster.Identity, b []byte) []byte {
+	var c call
+	r := callReply{Name: n.cfg.Name, ClusterID: n.transport.Identity().ClusterID}
+	if err := json.Unmarshal(b, &c); err != nil {
+		r.Error = err.Error()
+	}
+	switch c.Op {
+	case "probe":
+	case "join":
+		if err := n.admit(c.Node); err != nil {
+			r.Error = err.Error()
+		}
+		r.Peers = n.peerReplicas()
+		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
+	case "queues":
+		if from.ClusterID == r.ClusterID {
+			r.Queues = n.localQueues(n.ctx)
+		}
+	default:
+		r.Error = fmt.Sprintf("call %q is unknown", c.Op)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic("node: " + err.Error()) // plain data: can't fail
+	}
+	return b
+}
+
+// admit takes a node into this node's cluster.
+func (n *Node) admit(m *metadata.Node) error {
+	if n.transport.Identity().ClusterID == "" {
+		return fmt.Errorf("node %s belongs to no cluster yet", n.cfg.Name)
+	}
+	n.topologyMu.RLock()
+	old := n.topology.Nodes[m.Name]
+	n.topologyMu.RUnlock()
+	if old != nil && old.Replica != m.Replica && n.transport.Alive(old.Replica) {
+		return fmt.Errorf("a node named %s is in the cluster and running", m.Name)
+	}
+	_, err := n.propose(n.ctx, &metadata.Command{NodeUp: m})
+	return err
+}
+
+func (n *Node) callNode(ctx context.Context, addr string, c call) (callReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var r callReply
+	b, err := json.Marshal(c)
+	if err != nil {
+		return r, err
+	}
+	if b, err = n.transport.Call(ctx, addr, b); err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return r, err
+	}
+	if r.Error != "" {
+		return r, errors.New(r.Error)
+	}
+	return r, nil
+}
+
+func (n *Node) record() *metadata.Node {
+	return &metadata.Node{
+		Name: n.cfg.Name, Replica: n.id.Replica, Incarnation: n.id.Incarnation,
+		Peer: n.cfg.PeerAdvertise, AMQP: n.cfg.AMQPAddr, Management: n.cfg.HTTPAddr,
+	}
+}
+
+// run brings the node into its cluster, then keeps the cluster in order.
+func (n *Node) run() {
+	if err := n.enter(); err != nil {
+		if n.ctx.Err() == nil {
+			n.fail(err)
+		}
+		return
+	}
+	n.tasks.Go(n.register)
+	n.control()
+}
+
+// enter goes on with the cluster that the data directory knows, else forms or joins one.
+func (n *Node) enter() error {
+	if n.id.ClusterID != "" {
+		n.transport.SetCluster(n.id.ClusterID)
+		n.transport.SetPeers(n.loadPeers())
+		return n.hostMeta(nil)
+	}
+	if n.cfg.Join == "" && len(n.cfg.Peers) == 0 {
+		return n.form()
+	}
+	logged := ""
+	for n.ctx.Err() == nil {
+		joined, waiting, err := n.tryEnter()
+		if err != nil || joined {
+			return err
+		}
+		if waiting != logged {
+			n.cfg.Logger.Info("waiting for the cluster", "reason", waiting)
+			logged = waiting
+		}
+		_ = sleep(n.ctx, joinInterval)
+	}
+	return n.ctx.Err()
+}
+
+// tryEnter joins a formed cluster if a peer belongs to one. If all static peers
+// answer and none does, the one with the lowest name forms it.
+func (n *Node) tryEnter() (done bool, waiting string, err error) {
+	peers := n.cfg.Peers
+	if n.cfg.Join != "" {
+		peers = []string{n.cfg.Join}
+	}
+	lowest, missing := true, ""
+	for _, addr := range peers {
+		r, err := n.callNode(n.ctx, addr, call{Op: "probe"})
+		switch {
+		case err != nil:
+			missing = fmt.Sprintf("%s: %v", addr, err)
+		case r.ClusterID != "" && r.Name != n.cfg.Name:
+			return n.join(addr)
+		case r.Name < n.cfg.Name:
+			lowest = false
+		}
+	}
+	switch {
+	case missing != "":
+		return false, missing, nil
+	case n.cfg.Join != "":
+		return false, n.cfg.Join + " belongs to no cluster yet", nil
+	case !lowest:
+		return false, "the first node to form it", nil
+	}
+	return true, "", n.form()
+}
+
+func (n *Node) join(addr string) (bool, string, error) {
+	r, err := n.callNode(n.ctx, addr, call{Op: "join", Node: n.record()})
+	if err != nil {
+		return false, fmt.Sprintf("join through %s: %v", addr, err), nil
+	}
+	n.cfg.Logger.Info("joining the cluster", "cluster", r.ClusterID, "through", addr)
+	delete(r.Peers, n.id.Replica)
+	if err := n.savePeers(r.Peers); err != nil {
+		return false, "", err
+	}
+	if err := n.belong(r.ClusterID); err != nil {
+		return false, "", err
+	}
+	n.transport.SetPeers(r.Peers)
+	return true, "", n.hostMeta(nil)
+}
+
+// form begins a cluster of this node alone; the others join it.
+func (n *Node) form() error {
+	id := newClusterID()
+	n.cfg.Logger.Info("forming a cluster", "cluster", id)
+	if err := n.hostMeta([]uint64{n.id.Replica}); err != nil {
+		return err
+	}
+	guest := &metadata.User{
+		Name: "guest", PasswordHash: auth.Hash(n.cfg.GuestPassword), Hashing: auth.SHA256, Tags: []string{"administrator"},
+		Permissions: map[string]metadata.Permission{"/": {Configure: ".*", Write: ".*", Read: ".*"}},
+	}
+	if _, err := n.propose(n.ctx, &metadata.Command{Form: &metadata.Form{ClusterID: id, Guest: guest}}); err != nil {
+		return err
+	}
+	if _, err := n.propose(n.ctx, &metadata.Command{NodeUp: n.record()}); err != nil {
+		return err
+	}
+	return n.belong(id)
+}
+
+func (n *Node) belong(id string) error {
+	n.id.ClusterID = id
+	n.transport.SetCluster(id)
+	return saveIdentity(n.cfg.DataDir, n.id)
+}
+
+func (n *Node) hostMeta(voters []uint64) error {
+	return n.host.Add(metaGroup, voters, func(g *raftnode.Group) raftnode.Machine { return &metaMachine{n: n, g: g} })
+}
+
+// register tells the cluster that this run of the node has begun: what ended with the
+// run before is deleted.
+func (n *Node) register() {
+	for n.ctx.Err() == nil {
+		n.topologyMu.RLock()
+		m := n.topology.Nodes[n.cfg.Name]
+		known := m != nil && *m == *n.record()
+		n.topologyMu.RUnlock()
+		if known {
+			n.registered.Store(true)
+			n.cfg.Logger.Info("node is in the cluster", "cluster", n.transport.Identity().ClusterID)
+			return
+		}
+		if n.metaLeader.Load() != 0 {
+			if _, err := n.propose(n.ctx, &metadata.Command{NodeUp: n.record()}); err == nil {
+				continue
+			}
+		}
+		_ = sleep(n.ctx, readyInterval)
+	}
+}
+
+// loadPeers returns the last known addresses of the other nodes: the topology may
+// still be on its way when they are needed to reach it.
+func (n *Node) loadPeers() map[uint64]string {
+	peers := map[uint64]string{}
+	b, err := os.ReadFile(filepath.Join(n.cfg.DataDir, peersFile))
+	if err == nil {
+		err = json.Unmarshal(b, &peers)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		n.cfg.Logger.Warn("last known peers not read", "error", err)
+	}
+	return peers
+}
+
+func (n *Node) savePeers(peers map[uint64]string) error {
+	b, err := json.Marshal(peers)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(n.cfg.DataDir, peersFile)
+	if err := os.WriteFile(path+".tmp", b, 0o640); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}

@@ -1,0 +1,53 @@
+package node
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/warren-mq/warren/broker/internal/metadata"
+)
+
+// SetPolicy adds or replaces a policy, and starts the live queues moving that it
+// replicates.
+func (n *Node) SetPolicy(ctx context.Context, p metadata.Policy) error {
+	if f := metadata.CheckPolicy(&p); f != nil {
+		return f
+	}
+	p.Place = map[uint64]uint64{}
+	n.topologyMu.RLock()
+	var candidates []uint64
+	n.topology.EachQueue(func(q *metadata.Queue) {
+		if q.VHost == p.VHost && !q.Replicated() && !q.Exclusive() {
+			candidates = append(candidates, q.ID)
+		}
+	})
+	n.topologyMu.RUnlock()
+	for _, id := range candidates {
+		if group := n.place(); group != 0 {
+			p.Place[id] = group
+		}
+	}
+	_, err := n.propose(ctx, &metadata.Command{PolicySet: &p})
+	return err
+}
+
+// ClearPolicy removes a policy.
+func (n *Node) ClearPolicy(ctx context.Context, vhost, name string) error {
+	_, err := n.propose(ctx, &metadata.Command{PolicyClear: &metadata.PolicyClear{VHost: vhost, Name: name}})
+	return err
+}
+
+// Policies returns all policies, by virtual host and name.
+func (n *Node) Policies() []metadata.Policy {
+	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	var all []metadata.Policy
+	for _, v := range slices.Sorted(maps.Keys(n.topology.VHosts)) {
+		policies := n.topology.VHosts[v].Policies
+		for _, name := range slices.Sorted(maps.Keys(policies)) {
+			all = append(all, *policies[name])
+		}
+	}
+	return all
+}

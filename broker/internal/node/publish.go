@@ -1,0 +1,146 @@
+package node
+
+import (
+	"strconv"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/queue"
+)
+
+// gateTarget is the queues of one group that a message goes to.
+type gateTarget struct {
+	gate   *gate
+	queues []uint64
+}
+
+// Publish routes a message and sends it on its way; it never blocks. With a number,
+// Session.Confirm follows once every queue has it. routed is false if it goes nowhere:
+// then nothing follows. The link keeps m.
+func (l *Link) Publish(channel uint16, number uint64, m *message.Message) (routed bool, err error) {
+	l.route, err = l.n.routeMessage(l.vhost, m, l.route[:0])
+	if err != nil {
+		return false, err
+	}
+	ttl, err := expiration(m)
+	if err != nil {
+		return false, err
+	}
+	l.groups = l.n.targets(l.route, l.groups[:0])
+	if len(l.groups) == 0 {
+		return false, nil
+	}
+	l.n.enqueue(l.groups, m, ttl, laneCommand{link: l, channel: channel, number: number})
+	return true, nil
+}
+
+// enqueue puts a message into the lanes of all its groups; c says who waits.
+func (n *Node) enqueue(groups []gateTarget, m *message.Message, ttl int64, c laneCommand) {
+	if len(groups) > 1 && c.number != 0 {
+		c.fan = &fan{left: len(groups)}
+	}
+	now := n.now().UnixMilli()
+	for _, t := range groups {
+		cmd := c
+		cmd.bytes = queue.AppendEnqueue(make([]byte, 0, m.Size()+64+8*len(t.queues)), t.queues, now, ttl, m)
+		if cmd.link != nil {
+			cmd.link.bytes.Add(int64(len(cmd.bytes)))
+		}
+		t.gate.add(cmd)
+	}
+}
+
+// routeMessage returns the queues that a message goes to, each once.
+func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Queue) ([]*metadata.Queue, error) {
+	raw := message.PeekHeaders(m.Properties)
+	headers := func() message.Table {
+		t, err := message.ParseFields(raw)
+		if err != nil {
+			return nil // CheckProperties has accepted it: can't fail
+		}
+		return t
+	}
+	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	into, f := n.topology.Route(vhost, m.Exchange, m.RoutingKey, headers, into)
+	if f != nil {
+		return into, f
+	}
+	for _, name := range [...]string{"CC", "BCC"} {
+		keys, ok := message.FindField(raw, name)
+		if !ok {
+			continue
+		}
+		list, isList := keys.([]any)
+		for _, k := range list {
+			key, isString := k.(string)
+			if isList = isList && isString; !isString {
+				break
+			}
+			if into, f = n.topology.Route(vhost, m.Exchange, key, headers, into); f != nil {
+				return into, f
+			}
+		}
+		if !isList {
+			return into, fault.New(fault.PreconditionFailed, "header '%s' must be an array of longstr", name)
+		}
+	}
+	return dedupe(into), nil
+}
+
+func dedupe(qs []*metadata.Queue) []*metadata.Queue {
+	if len(qs) < 2 {
+		return qs
+	}
+	kept := qs[:0]
+	for i, q := range qs {
+		again := false
+		for _, p := range qs[:i] {
+			again = again || p == q
+		}
+		if !again {
+			kept = append(kept, q)
+		}
+	}
+	return kept
+}
+
+// targets groups queues by where they are. An unreplicated queue whose node is gone
+// gets nothing, as if it were not bound.
+func (n *Node) targets(qs []*metadata.Queue, into []gateTarget) []gateTarget {
+next:
+	for _, q := range qs {
+		g, err := n.gateOf(q)
+		if err != nil {
+			continue
+		}
+		for i := range into {
+			if into[i].gate == g {
+				into[i].queues = append(into[i].queues, q.ID)
+				continue next
+			}
+		}
+		if len(into) < cap(into) {
+			into = into[:len(into)+1]
+			t := &into[len(into)-1]
+			t.gate, t.queues = g, append(t.queues[:0], q.ID)
+			continue
+		}
+		into = append(into, gateTarget{g, []uint64{q.ID}})
+	}
+	return into
+}
+
+// expiration returns the message's time to live in milliseconds, -1 if it has none.
+func expiration(m *message.Message) (int64, error) {
+	raw, ok := message.PeekExpiration(m.Properties)
+	if !ok {
+		return -1, nil
+	}
+	ms, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || ms < 0 {
+		return 0, fault.New(fault.PreconditionFailed, "invalid expiration '%s': allowed are milliseconds, a whole number of at least 0", raw)
+	}
+	return ms, nil
+}

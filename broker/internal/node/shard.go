@@ -1,0 +1,298 @@
+package node
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/warren-mq/warren/broker/internal/queue"
+	"github.com/warren-mq/warren/broker/internal/raftnode"
+)
+
+// shardMachine drives the queues of one group. On the leader it also takes in the
+// nodes' lanes, gives messages to consumers, and answers requests.
+type shardMachine struct {
+	n     *Node
+	g     *raftnode.Group
+	shard *queue.Shard
+
+	leading  bool // leads, and knows the group's state
+	serving  bool // has heard what the consumers hold
+	serveAt  time.Time
+	awaited  map[uint64]bool // replicas that have not said what they hold
+	epochs   map[uint64]uint32
+	lanes    map[queue.Origin]*laneIn
+	own      []byte   // commands of the leader's own, to be proposed
+	entries  [][]byte // to be proposed
+	entry    []byte   // the last of them, still growing
+	out      map[uint64]*outbox
+	requests []request // that wait for their queue
+	silent   map[uint64]time.Time
+	dying    map[deadKey]bool              // messages being dead-lettered
+	used     map[uint64]bool               // queues that have had a consumer
+	getting  map[uint64]map[uint64]request // gets without answer, by queue
+}
+
+// laneIn is a lane at the leader.
+type laneIn struct {
+	next  uint64 // the number that comes next
+	acked uint64 // what the origin was told
+	again bool   // tell it again: what it was told was lost
+}
+
+type deadKey struct{ queue, seq uint64 }
+
+// entryBytesMax is where a turn's commands are split into several entries.
+const entryBytesMax = 1 << 20
+
+func newShardMachine(n *Node, g *raftnode.Group) *shardMachine {
+	return &shardMachine{n: n, g: g, shard: queue.NewShard()}
+}
+
+// Apply implements raftnode.Machine.
+func (m *shardMachine) Apply(_ uint64, data []byte) { m.shard.Apply(data) }
+
+// Capture implements raftnode.Machine.
+func (m *shardMachine) Capture() func() []byte { return m.shard.Capture() }
+
+// Restore implements raftnode.Machine.
+func (m *shardMachine) Restore(data []byte) error {
+	m.resign()
+	return m.shard.Restore(data)
+}
+
+// Lead implements raftnode.Machine.
+func (m *shardMachine) Lead(r raftnode.Role) {
+	if !r.Self {
+		m.resign()
+	}
+	if m.leading { // a new term of the same leader: everything starts again
+		m.resign()
+	}
+}
+
+func (m *shardMachine) resign() {
+	if m.leading {
+		m.shard.Lead(false)
+	}
+	m.leading, m.serving = false, false
+	m.entries, m.entry, m.own, m.out = nil, nil, nil, nil
+	m.failRequests()
+}
+
+// begin takes up leadership once the state is current.
+func (m *shardMachine) begin() {
+	m.leading, m.serving = true, false
+	m.shard.Lead(true)
+	m.lanes = map[queue.Origin]*laneIn{}
+	m.epochs = map[uint64]uint32{}
+	m.awaited = map[uint64]bool{m.n.id.Replica: true}
+	m.silent = map[uint64]time.Time{}
+	m.dying = map[deadKey]bool{}
+	m.used = map[uint64]bool{}
+	m.out = map[uint64]*outbox{}
+	for replica := range m.n.peerReplicas() {
+		if m.n.transport.Alive(replica) {
+			m.awaited[replica] = true
+		}
+	}
+	m.serveAt = m.n.now().Add(attachWindow)
+	m.reconcile()
+	term := m.g.Role().Term
+	m.n.transport.Broadcast(kindLeader, u64s(nil, m.g.ID, term))
+	m.n.gateFrom(m.g.ID, m.n.id.Replica).led(m.n.id.Replica, term)
+}
+
+// Flush implements raftnode.Machine.
+func (m *shardMachine) Flush() {
+	if !m.leading {
+		if !m.g.Leads() || !m.g.Current() {
+			return
+		}
+		m.begin()
+	}
+	if !m.serving && (len(m.awaited) == 0 || m.n.now().After(m.serveAt)) {
+		m.serving = true
+	}
+	if m.serving {
+		m.dispatch()
+	}
+	m.ackLanes()
+	m.proposeAll()
+	m.flushOut()
+}
+
+// dispatch gives messages to consumers, and notes what must be proposed for it.
+func (m *shardMachine) dispatch() {
+	now := m.n.now().UnixMilli()
+	for _, q := range m.shard.Touched() {
+		todo := q.Dispatch(now, m)
+		if todo.Empty() {
+			continue
+		}
+		if len(todo.Settled) > 0 {
+			m.own = queue.AppendSettle(m.own, q.ID, queue.Ranges(todo.Settled))
+		}
+		if len(todo.Expired) > 0 {
+			m.own = queue.AppendDiscard(m.own, q.ID, queue.Expired, queue.Ranges(todo.Expired))
+		}
+		if len(todo.Dropped) > 0 {
+			m.own = queue.AppendDiscard(m.own, q.ID, queue.MaxLen, queue.Ranges(todo.Dropped))
+		}
+		if todo.Mark != 0 {
+			m.own = queue.AppendMark(m.own, q.ID, todo.Mark)
+		}
+	}
+	m.buryDead()
+	m.answerWaiting()
+}
+
+// lane takes in a batch of another node's commands, or of this node's.
+func (m *shardMachine) lane(b laneBatch) {
+	if !m.leading {
+		return
+	}
+	l := m.lanes[b.origin]
+	applied := max(m.shard.LaneAt(b.origin), b.base-1)
+	if l == nil {
+		l = &laneIn{next: applied + 1}
+		m.lanes[b.origin] = l
+	}
+	l.next = max(l.next, applied+1)
+	switch {
+	case b.first > l.next:
+		m.sendRewind(b.origin, l.next)
+		return
+	case b.first+b.count <= l.next:
+		l.again = l.again || b.first+b.count-1 <= applied
+		return
+	}
+	commands, err := queue.CutCommands(b.commands, l.next-b.first)
+	if err != nil {
+		m.n.cfg.Logger.Error("lane dropped", "group", m.g.ID, "error", err)
+		return
+	}
+	m.grow(len(commands))
+	m.entry = queue.AppendLane(m.entry, b.origin, b.base, l.next, commands)
+	l.next = b.first + b.count
+}
+
+// grow makes room in the entry, or begins the next.
+func (m *shardMachine) grow(n int) {
+	if len(m.entry) > 0 && len(m.entry)+n > entryBytesMax {
+		m.entries = append(m.entries, m.entry)
+		m.entry = nil
+	}
+	if len(m.entry) == 0 {
+		m.entry = queue.BeginEntry(make([]byte, 0, n+64))
+	}
+}
+
+func (m *shardMachine) proposeAll() {
+	if len(m.own) > 0 {
+		m.grow(len(m.own))
+		m.entry = queue.AppendLeader(m.entry, m.own)
+		m.own = nil
+	}
+	if len(m.entry) > 0 {
+		m.entries = append(m.entries, m.entry)
+		m.entry = nil
+	}
+	for i, e := range m.entries {
+		if err := m.g.Propose(e); err != nil {
+			// Too much is under way. The lanes come again; what the leader wanted for
+			// itself it finds again after taking stock.
+			m.n.cfg.Logger.Warn("proposals dropped", "group", m.g.ID, "entries", len(m.entries)-i, "error", err)
+			m.resign()
+			return
+		}
+	}
+	m.entries = m.entries[:0]
+}
+
+// ackLanes tells the origins how far their lanes were applied.
+func (m *shardMachine) ackLanes() {
+	for o, l := range m.lanes {
+		applied := m.shard.LaneAt(o)
+		if applied <= l.acked && !l.again {
+			continue
+		}
+		l.acked, l.again = applied, false
+		if o.Replica == m.n.id.Replica {
+			m.n.gateFrom(m.g.ID, o.Replica).acked(applied)
+			continue
+		}
+		m.n.transport.Send(o.Replica, kindLaneAck, u64s(nil, m.g.ID, o.Incarnation, applied))
+	}
+}
+
+func (m *shardMachine) sendRewind(o queue.Origin, next uint64) {
+	if o.Replica == m.n.id.Replica {
+		g := m.n.gateFrom(m.g.ID, o.Replica)
+		g.rewind(next)
+		return
+	}
+	m.n.transport.Send(o.Replica, kindRewind, u64s(nil, m.g.ID, o.Incarnation, next))
+}
+
+// Deliver implements queue.Sink.
+func (m *shardMachine) Deliver(q *queue.Queue, c *queue.Consumer, d queue.Delivery) {
+	replica := c.Key.Origin.Replica
+	o := m.out[replica]
+	if o == nil {
+		o = &outbox{}
+		m.out[replica] = o
+	}
+	o.add(c.Key.ID, d)
+}
+
+// outbox gathers one turn's deliveries to one node.
+type outbox struct {
+	consumers []uint64
+	lists     [][]queue.Delivery
+}
+
+func (o *outbox) add(consumer uint64, d queue.Delivery) {
+	for i := len(o.consumers) - 1; i >= 0; i-- {
+		if o.consumers[i] == consumer {
+			o.lists[i] = append(o.lists[i], d)
+			return
+		}
+	}
+	o.consumers = append(o.consumers, consumer)
+	o.lists = append(o.lists, []queue.Delivery{d})
+}
+
+func (m *shardMachine) flushOut() {
+	for replica, o := range m.out {
+		if len(o.consumers) == 0 {
+			continue
+		}
+		for i, id := range o.consumers {
+			m.handOver(replica, id, o.lists[i])
+		}
+		o.consumers, o.lists = o.consumers[:0], o.lists[:0]
+	}
+}
+
+func (m *shardMachine) handOver(replica, consumer uint64, ds []queue.Delivery) {
+	epoch := m.epochs[replica]
+	if replica == m.n.id.Replica {
+		m.n.gateFrom(m.g.ID, replica).deliver(epoch, consumer, ds)
+		return
+	}
+	var b []byte
+	flush := func() {
+		if len(b) > 0 {
+			head := binary.LittleEndian.AppendUint32(u64s(nil, m.g.ID), epoch)
+			m.n.transport.Send(replica, kindDeliver, u64s(head, consumer), b)
+			b = b[:0]
+		}
+	}
+	for _, d := range ds {
+		if len(b) > laneBatchBytesMax {
+			flush()
+		}
+		b = appendDelivery(b, d)
+	}
+	flush()
+}
