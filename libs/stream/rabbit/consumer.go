@@ -35,7 +35,9 @@ type consumer struct {
 type session struct {
 	ch       *amqp.Channel
 	tag      string
-	gone     chan struct{}  // closed when the channel is
+	gone     chan struct{} // closed when the channel is
+	cause    error         // why, readable after gone
+	pushed   <-chan amqp.Delivery
 	underWay sync.WaitGroup // deliveries in the hands of workers
 }
 
@@ -67,50 +69,56 @@ func (c *consumer) run() {
 	b := newBackoff(c.cfg)
 	var last *session
 	for c.taking.Err() == nil {
-		s, deliveries, err := c.open()
+		s, err := c.open()
 		if err == nil {
 			b.reset()
-			err = c.feed(s, deliveries)
 			last = s
+			err = c.feed(s)
 		}
 		if c.taking.Err() != nil {
 			break
 		}
 		c.cond.set(stream.StateDown, err.Error())
 		c.cfg.Logger.WarnContext(c.taking, "consumer interrupted", "binding", c.binding.Name, "error", err)
-		if last != nil {
-			c.leave(last)
+		if last != nil && c.leave(last) {
+			last = nil
 		}
 		b.pause(c.taking)
+	}
+	if last != nil {
+		last.giveBack()
 	}
 	close(c.jobs)
 	workers.Wait()
 	if last != nil {
-		_ = last.ch.Close() // gives back what was pushed and not handled
+		_ = last.ch.Close()
 	}
 	c.cond.set(stream.StateStopped, "")
 }
 
 // open declares and starts to consume.
-func (c *consumer) open() (*session, <-chan amqp.Delivery, error) {
+func (c *consumer) open() (*session, error) {
 	conn, err := c.link.await(c.taking)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	odd, err := declare(c.taking, conn, c.topo, c.cfg.Logger)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer impatient(conn)()
 	ch, err := conn.Channel()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s := &session{ch: ch, gone: make(chan struct{})}
 	s.tag = fmt.Sprintf("%s#%d", c.binding.Name, c.sessions.Add(1))
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() { // ends with the channel
-		<-closed
+		s.cause = errors.New("channel closed")
+		if e := <-closed; e != nil {
+			s.cause = e
+		}
 		close(s.gone)
 	}()
 	p := c.binding.Consumer
@@ -119,26 +127,24 @@ func (c *consumer) open() (*session, <-chan amqp.Delivery, error) {
 		args["x-priority"] = int32(p.ConsumerPriority)
 	}
 	err = ch.Qos(p.Prefetch*p.Concurrency, 0, false)
-	var deliveries <-chan amqp.Delivery
 	if err == nil {
-		deliveries, err = ch.Consume(c.topo.consume, s.tag, false, p.Exclusive, false, false, args)
+		s.pushed, err = ch.Consume(c.topo.consume, s.tag, false, p.Exclusive, false, false, args)
 	}
 	if err != nil {
 		_ = ch.Close()
-		return nil, nil, fmt.Errorf("consume %s: %w", c.topo.consume, err)
+		return nil, fmt.Errorf("consume %s: %w", c.topo.consume, err)
 	}
 	c.cond.set(stream.StateUp, odd)
-	return s, deliveries, nil
+	return s, nil
 }
 
 // feed hands deliveries to the workers until the session or the binding ends.
-func (c *consumer) feed(s *session, deliveries <-chan amqp.Delivery) error {
+func (c *consumer) feed(s *session) error {
 	for {
 		select {
-		case d, ok := <-deliveries:
+		case d, ok := <-s.pushed:
 			if !ok {
-				// The channel is gone, or the broker cancelled the consumer because the queue is.
-				return errors.New("deliveries ended: channel closed or consumer cancelled by the broker")
+				return s.ended()
 			}
 			s.underWay.Add(1)
 			select {
@@ -147,6 +153,7 @@ func (c *consumer) feed(s *session, deliveries <-chan amqp.Delivery) error {
 				s.underWay.Done()
 			case <-c.taking.Done():
 				s.underWay.Done()
+				_ = d.Nack(false, true) // if the channel is gone it comes back anyway
 			}
 		case <-c.taking.Done():
 			return c.taking.Err()
@@ -154,9 +161,29 @@ func (c *consumer) feed(s *session, deliveries <-chan amqp.Delivery) error {
 	}
 }
 
-// leave closes a session that ended while we go on. When only the consumer was cancelled the channel still lives: running
-// handlers settle on it first, else their messages would come again for nothing.
-func (c *consumer) leave(s *session) {
+// ended says why deliveries stopped: the channel is gone, or it lives and the broker cancelled the consumer as the queue went.
+func (s *session) ended() error {
+	if s.ch.IsClosed() {
+		<-s.gone
+		return s.cause
+	}
+	return errors.New("consumer cancelled by the broker")
+}
+
+// giveBack ends the consumer and returns what was pushed and not handled, so that another member gets it now and not only
+// when the last of our handlers is done.
+func (s *session) giveBack() {
+	if s.ch.Cancel(s.tag, false) != nil {
+		return // the channel is gone, and with it all that was pushed
+	}
+	for d := range s.pushed {
+		_ = d.Nack(false, true)
+	}
+}
+
+// leave closes a session that ended while we go on; false when the binding stopped meanwhile. When only the consumer was
+// cancelled the channel still lives: running handlers settle on it first, else their messages would come again for nothing.
+func (c *consumer) leave(s *session) bool {
 	idle := make(chan struct{})
 	go func() { // ends with the last handler, which run waits for
 		s.underWay.Wait()
@@ -166,9 +193,10 @@ func (c *consumer) leave(s *session) {
 	case <-idle:
 	case <-s.gone:
 	case <-c.taking.Done():
-		return
+		return false
 	}
 	_ = s.ch.Close()
+	return true
 }
 
 func (c *consumer) work() {

@@ -17,20 +17,22 @@ export async function api(path) {
   return body.data;
 }
 
-const hues = [212, 32, 142, 275, 350, 180, 50, 310, 95, 235, 15, 160];
+const hues = [212, 32, 142, 275, 325, 180, 50, 310, 95, 235, 160, 300]; // no red: that is for errors
 const known = new Map();
 
-// color is stable for a service within a page: services get hues in the order of their names' hash, clashes move on.
+const apart = (a, b) => Math.min(Math.abs(a - b), 360 - Math.abs(a - b));
+
+// color is stable for a service within a page: its name's hash chooses among the hues that are far from all in use.
 export function color(service) {
   if (!known.has(service)) {
     let hash = 0;
     for (const c of service) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
-    const taken = new Set(known.values());
-    let i = hash % hues.length;
-    for (let n = 0; n < hues.length && taken.has(i); n++) i = (i + 1) % hues.length;
-    known.set(service, i);
+    const distance = hue => Math.min(360, ...[...known.values()].map(other => apart(hue, other)));
+    const best = Math.max(...hues.map(distance));
+    const far = hues.filter(hue => distance(hue) >= Math.min(best, 50));
+    known.set(service, far[hash % far.length]);
   }
-  return `hsl(${hues[known.get(service)]} 60% 52%)`;
+  return `hsl(${known.get(service)} 60% 52%)`;
 }
 
 export const chip = (service, count) => el('span', {className: 'chip', style: {'--c': color(service)}}, count ? `${service} (${count})` : service);

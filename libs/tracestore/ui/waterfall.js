@@ -31,7 +31,7 @@ function detail(trace, node, start) {
   const process = trace.processes[span.processID];
   const links = span.references.filter(r => r.refType !== 'CHILD_OF');
   const box = el('div', {className: 'detail', style: {'--c': color(process.serviceName)}},
-    el('div', {className: 'facts'}, el('span', {}, 'span ', el('code', {}, span.spanID)), el('span', {}, 'starts at ', el('b', {}, duration(span.startTime - start))), el('span', {}, 'takes ', el('b', {}, duration(span.duration)))),
+    el('div', {className: 'facts'}, el('span', {}, 'span ', el('a', {href: '#' + span.spanID, className: 'mono'}, span.spanID)), el('span', {}, 'starts at ', el('b', {}, duration(span.startTime - start))), el('span', {}, 'takes ', el('b', {}, duration(span.duration)))),
     el('h3', {}, 'Tags'), table([...span.tags].sort((a, b) => a.key < b.key ? -1 : 1)));
   if (span.logs.length) {
     box.append(el('h3', {}, 'Events'));
@@ -93,12 +93,17 @@ export async function waterfall(id) {
   };
   for (const node of nodes) {
     node.row = row(trace, node, facts, toggle);
-    node.row.addEventListener('click', () => {
-      if (node.detail) { node.detail.remove(); node.detail = null; return; }
+    const open = () => {
       node.detail = detail(trace, node, facts.start);
       node.row.after(node.detail);
+    };
+    node.row.addEventListener('click', () => {
+      if (!node.detail) { open(); return; }
+      node.detail.remove();
+      node.detail = null;
     });
     box.append(node.row);
+    if (location.hash.slice(1) === node.span.spanID) open(); // a link to one span
   }
   const filter = el('input', {placeholder: 'Highlight…', ariaLabel: 'highlight spans', oninput: () => {
     const text = filter.value.toLowerCase();
