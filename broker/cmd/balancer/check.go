@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// result is what one check found.
+type result struct {
+	ok   bool
+	code int // HTTP status; 0 if there was none
+	text string
+	took time.Duration
+}
+
+// checker asks servers whether they are ready.
+type checker struct {
+	client *http.Client
+	path   string
+}
+
+func newChecker(path string, timeout time.Duration) *checker {
+	return &checker{
+		path: path,
+		client: &http.Client{
+			Timeout:   timeout,
+			Transport: &http.Transport{DisableKeepAlives: true}, // a kept connection would hide a dead listener
+			CheckRedirect: func(*http.Request, []*http.Request) error {
+				return http.ErrUseLastResponse
+			},
+		},
+	}
+}
+
+// check asks once.
+func (c *checker) check(ctx context.Context, addr string) result {
+	begin := time.Now()
+	r := c.ask(ctx, addr)
+	r.took = time.Since(begin)
+	return r
+}
+
+func (c *checker) ask(ctx context.Context, addr string) result {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+c.path, nil)
+	if err != nil {
+		return result{text: err.Error()}
+	}
+	resp, err := c.client.Do(req)
+	if err != nil {
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the URL, which is always the same
+		}
+		return result{text: err.Error()}
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+	_ = resp.Body.Close()
+	return result{
+		ok:   resp.StatusCode >= 200 && resp.StatusCode < 400,
+		code: resp.StatusCode,
+		text: fmt.Sprintf("HTTP %d", resp.StatusCode),
+	}
+}
