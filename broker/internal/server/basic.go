@@ -2,6 +2,7 @@ package server
 
 import (
 	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/node"
 )
@@ -19,6 +20,12 @@ func (s *session) basicPublish(ch *channel, m *amqp.BasicPublish) error {
 // client sees the return, if it asked for one, before the confirm.
 func (s *session) publish(ch *channel) error {
 	m, mandatory := ch.assembly.take()
+	if err := s.checkUser(m); err != nil {
+		return err
+	}
+	if err := ch.addressReplies(m); err != nil {
+		return err
+	}
 	var n uint64
 	if ch.confirms != nil {
 		ch.confirms.published++
@@ -37,6 +44,15 @@ func (s *session) publish(ch *channel) error {
 	}
 	if n > 0 {
 		s.confirm(ch, n, false)
+	}
+	return nil
+}
+
+// checkUser refuses a message that claims another user as its sender.
+func (s *session) checkUser(m *message.Message) error {
+	id, ok := message.PeekShort(m.Properties, message.HasUserID)
+	if ok && string(id) != s.user {
+		return fault.New(fault.PreconditionFailed, "user_id property set to '%s' but authenticated user was '%s'", id, s.user)
 	}
 	return nil
 }

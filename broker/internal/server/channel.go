@@ -17,7 +17,8 @@ type channel struct {
 	consumers map[string]*consumer // by tag
 	unacked   unacked
 	confirms  *confirms // nil until confirm.select
-	epoch     uint64    // tells this channel from an older one of the same number
+	replies   replyConsumer
+	epoch     uint64 // tells this channel from an older one of the same number
 }
 
 func (s *session) channelOpen(number uint16, _ *amqp.ChannelOpen) error {

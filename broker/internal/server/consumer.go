@@ -50,6 +50,12 @@ func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicCo
 	if ch.consumers[tag] != nil {
 		return amqp.Errorf(amqp.NotAllowed, "attempt to reuse consumer tag '%s'", tag)
 	}
+	if queue == directReplyTo {
+		if queue, err = s.replyQueue(ctx, ch, m); err != nil {
+			return err
+		}
+		ch.replies = replyConsumer{tag, queue}
+	}
 	c, err := s.link.Consume(ctx, node.ConsumeSpec{
 		Channel: ch.number, Tag: tag, Queue: queue, NoAck: m.NoAck, Exclusive: m.Exclusive,
 		Prefetch: ch.prefetch, Args: m.Arguments,
@@ -92,6 +98,9 @@ func (s *session) consumerCancelled(nc *node.Consumer) {
 
 // forget ends a consumer as far as the session goes; what it holds stays unacked.
 func (s *session) forget(c *consumer) {
+	if c.ch.replies.tag == c.tag {
+		c.ch.replies = replyConsumer{}
+	}
 	delete(c.ch.consumers, c.tag)
 	delete(s.consumers, c.node)
 }

@@ -40,6 +40,9 @@ func (s *session) queueDeclare(ctx context.Context, ch *channel, m *amqp.QueueDe
 			return err
 		}
 	}
+	if name == directReplyTo { // a client asks whether there is such a thing
+		return s.reply(ch, m.NoWait, &amqp.QueueDeclareOK{Queue: name, ConsumerCount: 1}, nil)
+	}
 	info, err := s.link.QueueDeclare(ctx, node.QueueSpec{
 		Name: name, Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete, Args: m.Arguments,
 	}, m.Passive)
