@@ -101,7 +101,9 @@ type QueueProperties struct {
 	DeadLetterExchange   *string // nil: <prefix>DLX; "" is the default exchange
 	DeadLetterRoutingKey string  // the queue's name when empty
 	DeadLetterQueueName  string  // <queue>.dlq when empty
-	DLQ                  DeadLetterQueueProperties
+	// DLQ is how the dead-letter queue is declared. Give it the same Quorum as its queue: on a cluster a plain one is out of
+	// reach while its home node is down, and failed messages wait.
+	DLQ DeadLetterQueueProperties
 }
 
 // Quorum asks for a replicated queue.

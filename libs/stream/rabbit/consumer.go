@@ -231,12 +231,17 @@ func (c *consumer) settle(d amqp.Delivery, m stream.Raw, out stream.Outcome) err
 	if c.dead == nil {
 		return d.Reject(false)
 	}
-	if err := c.dead.publish(d, out.Err); err != nil {
-		// The broker then dead-letters the original itself: without the reason, but it is not lost.
-		c.cfg.Logger.ErrorContext(c.handling, "dead letter not confirmed", "binding", c.binding.Name, "message_id", m.ID, "error", err)
-		return d.Reject(false)
+	err := c.dead.publish(d, out.Err)
+	if err == nil {
+		return d.Ack(false)
 	}
-	return d.Ack(false)
+	c.cfg.Logger.ErrorContext(c.handling, "dead letter not confirmed", "binding", c.binding.Name, "message_id", m.ID, "error", err)
+	if errors.Is(err, stream.ErrReturned) {
+		// The dead-letter queue cannot be reached; the broker would find it no more than we did and drop the message.
+		return d.Nack(false, true)
+	}
+	// The broker then dead-letters the original itself: without the reason, but it is not lost.
+	return d.Reject(false)
 }
 
 // Health implements [stream.Subscription].

@@ -36,6 +36,7 @@ func declare(ctx context.Context, conn *amqp.Connection, t topology, log *slog.L
 			return "", err
 		}
 	}
+	away := map[string]bool{} // dead-letter queues out of reach
 	for _, q := range t.queues {
 		err = d.tolerant(ctx, "queue "+q.name,
 			func() error {
@@ -47,15 +48,34 @@ func declare(ctx context.Context, conn *amqp.Connection, t topology, log *slog.L
 				return err
 			})
 		if err != nil {
-			return "", err
+			if err = d.excuse(ctx, q, err); err != nil {
+				return "", err
+			}
+			away[q.name] = true
 		}
 	}
 	for _, b := range t.bindings {
+		if away[b.queue] {
+			continue
+		}
 		if err := d.ch.QueueBind(b.queue, b.key, b.exchange, false, b.args); err != nil {
 			return "", fmt.Errorf("bind %s to %s: %w", b.queue, b.exchange, err)
 		}
 	}
 	return d.odd, nil
+}
+
+// excuse forgives that a dead-letter queue cannot be reached (404: it exists, its home node is down). It was declared and bound
+// before, and messages shall flow on meanwhile; only a message that fails for good has to wait for it.
+func (d *declarer) excuse(ctx context.Context, q queue, err error) error {
+	var e *amqp.Error
+	if !q.deadLetter || !errors.As(err, &e) || e.Code != amqp.NotFound {
+		return err
+	}
+	d.odd = "dead-letter queue not reachable: " + e.Reason
+	d.log.WarnContext(ctx, "dead-letter queue not reachable", "reason", e.Reason)
+	d.ch, err = d.conn.Channel()
+	return err
 }
 
 // impatient ends the connection when the broker leaves our requests unanswered for rpcTimeout: the client library waits for

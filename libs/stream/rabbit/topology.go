@@ -31,6 +31,7 @@ type queue struct {
 	name                           string
 	durable, autoDelete, exclusive bool
 	args                           amqp.Table
+	deadLetter                     bool // it must not keep the binding from working: see declare
 }
 
 type binding struct {
@@ -179,7 +180,7 @@ func (t *topology) addDeadLetterQueue(q stream.QueueProperties, base string, key
 	if name == "" {
 		name = base + deadLetterSuffix
 	}
-	t.queues = append(t.queues, queue{name: name, durable: true, args: deadLetterQueueArgs(q.DLQ)})
+	t.queues = append(t.queues, queue{name: name, durable: true, args: deadLetterQueueArgs(q.DLQ), deadLetter: true})
 	dlx := deadLetterExchangeOf(q)
 	if dlx == "" {
 		return

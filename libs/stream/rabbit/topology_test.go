@@ -36,7 +36,7 @@ func TestConsumerTopology(t *testing.T) {
 			SingleActiveConsumer: true, OverflowBehavior: "reject-publish", BindingRoutingKeys: []string{"a.*", "b.#"},
 		}}, topology{
 			exchanges: []exchange{{name: "p.d", kind: "topic"}, {name: "p.DLX", kind: "direct"}},
-			queues: []queue{{name: "p.d.g.dlq", durable: true, args: amqp.Table{}}, {name: "p.d.g", durable: true, args: amqp.Table{
+			queues: []queue{{name: "p.d.g.dlq", durable: true, deadLetter: true, args: amqp.Table{}}, {name: "p.d.g", durable: true, args: amqp.Table{
 				"x-dead-letter-exchange": "p.DLX", "x-dead-letter-routing-key": "p.d.g", "x-message-ttl": int32(1000), "x-max-length": int32(5),
 				"x-queue-type": "quorum", "x-delivery-limit": int32(4), "x-quorum-initial-group-size": int32(3),
 				"x-single-active-consumer": true, "x-overflow": "reject-publish",
@@ -49,7 +49,7 @@ func TestConsumerTopology(t *testing.T) {
 		}},
 		{"partition", "g", stream.ConsumerProperties{Partitioned: true, InstanceIndex: 1, AutoBindDLQ: true, Queue: stream.QueueProperties{Prefix: "p."}}, topology{
 			exchanges: []exchange{{name: "p.d", kind: "topic"}, {name: "p.DLX", kind: "direct"}},
-			queues: []queue{{name: "p.d.g.dlq", durable: true, args: amqp.Table{}}, {name: "p.d.g-1", durable: true, args: amqp.Table{
+			queues: []queue{{name: "p.d.g.dlq", durable: true, deadLetter: true, args: amqp.Table{}}, {name: "p.d.g-1", durable: true, args: amqp.Table{
 				"x-dead-letter-exchange": "p.DLX", "x-dead-letter-routing-key": "p.d.g-1",
 			}}},
 			bindings: []binding{
@@ -63,7 +63,7 @@ func TestConsumerTopology(t *testing.T) {
 		}}, topology{
 			exchanges: []exchange{{name: "d", kind: "topic"}, {name: "DLX", kind: "direct"}},
 			queues: []queue{
-				{name: "d.g.dlq", durable: true, args: amqp.Table{"x-message-ttl": int32(5000), "x-dead-letter-exchange": ""}},
+				{name: "d.g.dlq", durable: true, deadLetter: true, args: amqp.Table{"x-message-ttl": int32(5000), "x-dead-letter-exchange": ""}},
 				{name: "d.g", durable: true, args: amqp.Table{"x-dead-letter-exchange": "DLX", "x-dead-letter-routing-key": "d.g"}},
 			},
 			bindings: []binding{{queue: "d.g.dlq", key: "d.g", exchange: "DLX"}, {queue: "d.g", key: "#", exchange: "d"}},
@@ -110,7 +110,7 @@ func TestProducerTopology(t *testing.T) {
 	want := topology{
 		exchanges: []exchange{{name: "p.d", kind: "topic"}, {name: "p.DLX", kind: "direct"}},
 		queues: []queue{
-			{name: "p.d.g.dlq", durable: true, args: amqp.Table{}},
+			{name: "p.d.g.dlq", durable: true, deadLetter: true, args: amqp.Table{}},
 			{name: "p.d.g-0", durable: true, args: args("0")}, {name: "p.d.g-1", durable: true, args: args("1")},
 		},
 		bindings: []binding{
