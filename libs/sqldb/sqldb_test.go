@@ -18,11 +18,11 @@ func TestTransactions(t *testing.T) {
 		db := open()
 		var commits atomic.Int32
 		db.OnCommit(func() { commits.Add(1) })
-		if _, err := db.Writer.Exec("CREATE TABLE t (n INTEGER NOT NULL)"); err != nil {
+		if _, err := db.Writer.Exec("CREATE TABLE t (n INTEGER NOT NULL, m INTEGER NOT NULL DEFAULT 0)"); err != nil {
 			t.Fatal(err)
 		}
 		insert := func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, db.Rebind("INSERT INTO t (n) VALUES (? + ?)"), 1, 2)
+			_, err := tx.ExecContext(ctx, db.Rebind("INSERT INTO t (n, m) VALUES (?, ?)"), 1, 2)
 			return err
 		}
 		no := errors.New("no")
