@@ -133,7 +133,12 @@ func TestClusterGoesOnWithoutANode(t *testing.T) {
 		n.Kill()
 		ch := dial(t, other.URL())
 		publish(t, ch, "q", 100+i*10, 10)
-		expect(t, dial(t, c.Nodes[(i+2)%3].URL()), "q", i*10, 10)
+		consumer := dial(t, c.Nodes[(i+2)%3].URL())
+		expect(t, consumer, "q", i*10, 10)
+		if err := consumer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		awaitReady(t, ch, "q", 100)
 		if i == 1 {
 			n.Wipe() // comes back as a new replica
 		}

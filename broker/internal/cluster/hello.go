@@ -22,6 +22,7 @@ type Identity struct {
 	Replica     uint64
 	Incarnation uint64
 	ClusterID   string // "" before it belongs to a cluster
+	Addr        string // where other nodes dial it
 }
 
 // purpose says what a connection is for.
@@ -54,7 +55,7 @@ const (
 
 func (h *hello) proof(secret string) []byte {
 	m := hmac.New(sha256.New, []byte(secret))
-	fmt.Fprintf(m, "%q %d %d %q %q %d", h.Name, h.Replica, h.Incarnation, h.ClusterID, h.Purpose, h.Sent)
+	fmt.Fprintf(m, "%q %d %d %q %q %q %d", h.Name, h.Replica, h.Incarnation, h.ClusterID, h.Addr, h.Purpose, h.Sent)
 	return m.Sum(nil)
 }
 

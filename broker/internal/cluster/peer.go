@@ -16,7 +16,6 @@ type peer struct {
 	addr    string
 	ctx     context.Context
 	cancel  context.CancelFunc
-	kick    chan struct{} // its own stream to us broke: look whether it lives
 
 	mu        sync.Mutex
 	wake      sync.Cond
@@ -29,7 +28,7 @@ type peer struct {
 }
 
 func newPeer(t *Transport, replica uint64, addr string) *peer {
-	p := &peer{t: t, replica: replica, addr: addr, kick: make(chan struct{}, 1), down: true}
+	p := &peer{t: t, replica: replica, addr: addr, down: true}
 	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	p.wake.L = &p.mu
 	return p
@@ -87,7 +86,6 @@ func (p *peer) pause() {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-p.kick:
 	case <-p.ctx.Done():
 	}
 }
@@ -131,16 +129,25 @@ func (p *peer) heard() {
 	}
 }
 
-// lost notes that the peer's stream to this node broke: its process may be gone.
+// lost notes that the peer's stream to this node broke, and looks whether its process
+// is gone: a refused connection is certain knowledge.
 func (p *peer) lost() {
-	p.mu.Lock()
-	p.broken = true // dial again: a refusal is certain knowledge
-	p.wake.Signal()
-	p.mu.Unlock()
-	select {
-	case p.kick <- struct{}{}:
-	default:
-	}
+	p.t.tasks.Go(func() {
+		d := net.Dialer{Timeout: dialTimeout}
+		c, err := d.DialContext(p.ctx, "tcp", p.addr)
+		if err == nil {
+			_ = c.Close()
+			return
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+		p.mu.Lock()
+		p.broken = true
+		p.wake.Signal()
+		p.mu.Unlock()
+		p.setDown(true)
+	})
 }
 
 func (p *peer) checkSilence() {

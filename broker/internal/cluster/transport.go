@@ -91,6 +91,13 @@ func (t *Transport) Start() {
 	t.tasks.Go(t.watch)
 }
 
+// SetAddr sets where other nodes dial this one, before Start.
+func (t *Transport) SetAddr(addr string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.self.Addr = addr
+}
+
 // SetCluster sets the cluster that this node belongs to.
 func (t *Transport) SetCluster(id string) {
 	t.mu.Lock()
@@ -105,22 +112,28 @@ func (t *Transport) Identity() Identity {
 	return t.self
 }
 
-// SetPeers sets the other nodes: replica → address.
+// SetPeers sets the other nodes: replica → address. A living node of the cluster that
+// dialed this one stays a peer: the caller's knowledge may be behind, and only answers
+// to that node bring it up to date.
 func (t *Transport) SetPeers(addrs map[uint64]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, p := range t.peers {
-		if addrs[id] != p.addr {
+		if addr, known := addrs[id]; known && addr != p.addr || !known && !p.alive() {
 			delete(t.peers, id)
 			p.stop()
 		}
 	}
 	for id, addr := range addrs {
-		if id != t.self.Replica && t.peers[id] == nil {
-			p := newPeer(t, id, addr)
-			t.peers[id] = p
-			t.tasks.Go(p.run)
-		}
+		t.addLocked(id, addr)
+	}
+}
+
+func (t *Transport) addLocked(id uint64, addr string) {
+	if id != t.self.Replica && t.peers[id] == nil && t.ctx.Err() == nil {
+		p := newPeer(t, id, addr)
+		t.peers[id] = p
+		t.tasks.Go(p.run)
 	}
 }
 
@@ -297,6 +310,9 @@ func (t *Transport) stream(c net.Conn, r *bufio.Reader, h hello) error {
 	if !t.belongs(h) {
 		return fmt.Errorf("peer %s is of cluster %q", h.Name, h.ClusterID)
 	}
+	t.mu.Lock()
+	t.addLocked(h.Replica, h.Addr)
+	t.mu.Unlock()
 	if p := t.peer(h.Replica); p != nil {
 		p.heard()
 	}

@@ -32,7 +32,8 @@ type NodeDown struct {
 // NodeForget removes a node from the cluster for good.
 type NodeForget struct{ Name string }
 
-// GroupVoters is a group's leader's word on who holds it.
+// GroupVoters is a group's leader's word on who holds it. The topology's own group has
+// an id below those of the placement groups.
 type GroupVoters struct {
 	ID     uint64
 	Voters []uint64
@@ -159,6 +160,10 @@ func (s *State) groupsSet(groups []*Group) {
 }
 
 func (s *State) groupVoters(v *GroupVoters) {
+	if s.Groups[v.ID] == nil && v.ID < firstID {
+		s.MetaVoters = v.Voters
+		return
+	}
 	if g := s.Groups[v.ID]; g != nil {
 		g.Voters = v.Voters
 		s.changed(Change{Kind: GroupSet, Group: v.ID})

@@ -20,7 +20,9 @@ type State struct {
 	Groups    map[uint64]*Group
 	VHosts    map[string]*VHost
 	Users     map[string]*User
-	NextID    uint64 // of queues, exchanges and groups; never used twice
+	// MetaVoters are the replicas that hold the topology, as its leader last said.
+	MetaVoters []uint64
+	NextID     uint64 // of queues, exchanges and groups; never used twice
 
 	queues    map[uint64]*Queue
 	exchanges map[uint64]*Exchange

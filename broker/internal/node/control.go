@@ -9,21 +9,6 @@ import (
 	"github.com/warren-mq/warren/broker/internal/raftnode"
 )
 
-// groupVoters is a worker's word on who holds a group.
-type groupVoters struct {
-	group  uint64
-	voters []uint64
-}
-
-const votersQueued = 1024
-
-func (n *Node) membersChanged(group uint64, voters []uint64) {
-	select {
-	case n.voters <- groupVoters{group, voters}:
-	default: // the control loop is far behind: it asks the topology next time
-	}
-}
-
 func (n *Node) kickControl() {
 	select {
 	case n.kick <- struct{}{}:
@@ -74,6 +59,7 @@ func (n *Node) control() {
 			n.fail(err)
 			return
 		}
+		n.reportVoters()
 		if n.metaLeader.Load() == n.id.Replica {
 			n.manageGroups()
 			n.manageDown(down)
@@ -82,8 +68,6 @@ func (n *Node) control() {
 		case <-n.stopped:
 			return
 		case <-n.kick:
-		case v := <-n.voters:
-			n.noteVoters(v)
 		case <-tick.C:
 			n.host.PostAll(timeEvent{})
 		}
@@ -153,12 +137,46 @@ func (n *Node) syncGroups() error {
 	return nil
 }
 
-// noteVoters tells the topology who holds a group, if this node leads it.
-func (n *Node) noteVoters(v groupVoters) {
-	if v.group == metaGroup || n.leaderOf(v.group) != n.id.Replica {
-		return
+// reportVoters tells the topology who holds the groups that this node leads.
+func (n *Node) reportVoters() {
+	known := map[uint64][]uint64{}
+	n.topologyMu.RLock()
+	for _, id := range n.topology.GroupIDs() {
+		known[id] = n.topology.Groups[id].Voters
 	}
-	n.proposeLater(&metadata.Command{GroupVoters: &metadata.GroupVoters{ID: v.group, Voters: v.voters}})
+	known[metaGroup] = n.topology.MetaVoters
+	n.topologyMu.RUnlock()
+	for id, voters := range known {
+		leader := n.metaLeader.Load()
+		if id != metaGroup {
+			leader = n.leaderOf(id)
+		}
+		now := n.host.Voters(id)
+		if leader != n.id.Replica || len(now) == 0 || slices.Equal(now, voters) {
+			continue
+		}
+		if _, err := n.propose(n.ctx, &metadata.Command{GroupVoters: &metadata.GroupVoters{ID: id, Voters: now}}); err != nil {
+			return // the next turn of the loop tries again
+		}
+	}
+}
+
+// complete reports whether this node is a full member of all groups that it should
+// hold: before, the cluster would not go on without another one.
+func (n *Node) complete() bool {
+	if n.completed.Load() {
+		return true
+	}
+	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	done := len(n.topology.Groups) > 0 && slices.Contains(n.topology.MetaVoters, n.id.Replica)
+	for _, g := range n.topology.Groups {
+		done = done && (!slices.Contains(g.Members, n.cfg.Name) || slices.Contains(g.Voters, n.id.Replica))
+	}
+	if done {
+		n.completed.Store(true)
+	}
+	return done
 }
 
 // manageGroups creates the placement groups, and gives each as many members as the
@@ -191,7 +209,7 @@ func (n *Node) manageGroups() {
 			held[m]++
 		}
 		g.Genesis = n.topology.Desired(g)
-		g.Voters = g.Genesis
+		g.Voters = slices.Sorted(slices.Values(g.Genesis))
 		set = append(set, g)
 	}
 	n.topologyMu.RUnlock()

@@ -198,8 +198,12 @@ func (n *Node) form() error {
 	if err := n.hostMeta([]uint64{n.id.Replica}); err != nil {
 		return err
 	}
+	hash, err := auth.Hash(auth.SHA256, n.cfg.GuestPassword)
+	if err != nil {
+		return err
+	}
 	guest := &metadata.User{
-		Name: "guest", PasswordHash: auth.Hash(n.cfg.GuestPassword), Hashing: auth.SHA256, Tags: []string{"administrator"},
+		Name: "guest", PasswordHash: hash, Hashing: string(auth.SHA256), Tags: []string{"administrator"},
 		Permissions: map[string]metadata.Permission{"/": {Configure: ".*", Write: ".*", Read: ".*"}},
 	}
 	if _, err := n.propose(n.ctx, &metadata.Command{Form: &metadata.Form{ClusterID: id, Guest: guest}}); err != nil {

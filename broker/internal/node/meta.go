@@ -15,10 +15,9 @@ const metaGroup = 1
 
 // metaMachine applies the topology's commands and tells the node what changed.
 type metaMachine struct {
-	n *Node
-	g *raftnode.Group
-	// spread is set when peers must be told how far this node has come.
-	spread bool
+	n    *Node
+	g    *raftnode.Group
+	told uint64 // how far the peers were told that this node has come
 }
 
 // proposal is a metadata command on its way: replica u64 | incarnation u64 |
@@ -38,8 +37,6 @@ func (m *metaMachine) Apply(index uint64, data []byte) {
 	r := n.topology.Apply(data[24:])
 	n.topologyMu.Unlock()
 	n.topologyVersion.Add(1)
-	n.metaApplied.Store(index)
-	m.spread = true
 	n.topologyChanged(r.Changes)
 	if replica == n.id.Replica && incarnation == n.id.Incarnation {
 		n.waitersMu.Lock()
@@ -54,17 +51,21 @@ func (m *metaMachine) Apply(index uint64, data []byte) {
 
 // Handle implements raftnode.Machine.
 func (m *metaMachine) Handle(event any) {
-	if p, ok := event.(proposal); ok && m.g.Leads() {
-		_ = m.g.Propose(p) // the proposer tries again
+	switch e := event.(type) {
+	case proposal:
+		if m.g.Leads() {
+			_ = m.g.Propose(e) // the proposer tries again
+		}
+	case announceEvent:
+		m.n.transport.Send(e.replica, kindApplied, u64s(nil, m.told))
 	}
 }
 
 // Flush implements raftnode.Machine.
 func (m *metaMachine) Flush() {
-	if m.spread {
-		m.spread = false
-		m.n.transport.Broadcast(kindApplied, u64s(nil, m.n.metaApplied.Load()))
-		m.n.wakeSpread()
+	if applied := m.g.Applied(); applied != m.told {
+		m.told = applied
+		m.n.transport.Broadcast(kindApplied, u64s(nil, applied))
 	}
 }
 

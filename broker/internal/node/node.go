@@ -36,9 +36,9 @@ type Node struct {
 	topologyMu      sync.RWMutex
 	topology        *metadata.State
 	topologyVersion atomic.Uint64
-	metaApplied     atomic.Uint64
 	metaLeader      atomic.Uint64 // replica; 0: nobody known
 	registered      atomic.Bool   // the topology knows this run of this node
+	completed       atomic.Bool   // it is a full member of all its groups
 
 	waitersMu sync.Mutex
 	serial    uint64
@@ -63,7 +63,6 @@ type Node struct {
 	kick    chan struct{} // wakes the control loop
 	tasks   sync.WaitGroup
 	failure chan error
-	voters  chan groupVoters
 	started time.Time
 }
 
@@ -96,7 +95,7 @@ func open(cfg Config) (*Node, error) {
 		cfg: cfg, id: id, topology: metadata.New(),
 		waiters: map[uint64]chan outcome{}, asked: map[uint64]chan reply{}, peerApplied: map[uint64]uint64{},
 		gates: map[gateKey]*gate{}, links: map[*Link]struct{}{},
-		kick: make(chan struct{}, 1), failure: make(chan error, 1), voters: make(chan groupVoters, votersQueued),
+		kick: make(chan struct{}, 1), failure: make(chan error, 1),
 		started: time.Now(),
 	}
 	n.spread.L = &n.spreadMu
@@ -111,9 +110,10 @@ func open(cfg Config) (*Node, error) {
 	if n.cfg.PeerAdvertise == "" {
 		n.cfg.PeerAdvertise = n.transport.Addr().String()
 	}
+	n.transport.SetAddr(n.cfg.PeerAdvertise)
 	n.host, err = raftnode.Open(raftnode.Options{
 		Replica: id.Replica, FS: storage.OSDir(cfg.DataDir), Sender: sender{n}, Workers: cfg.Workers,
-		Logger: cfg.Logger, Members: n.membersChanged, Failed: n.fail,
+		Logger: cfg.Logger, Failed: n.fail,
 		Log: storage.LogOptions{SegmentBytes: cfg.SegmentBytes},
 	})
 	if err != nil {
@@ -247,10 +247,8 @@ func (n *Node) Ready() error {
 	case !n.registered.Load():
 		return errors.New("the node is catching up with the cluster")
 	}
-	n.topologyMu.RLock()
-	defer n.topologyMu.RUnlock()
-	if len(n.topology.Groups) == 0 {
-		return errors.New("the cluster is waiting for its first members")
+	if !n.complete() {
+		return errors.New("the node is becoming a member of its placement groups")
 	}
 	return nil
 }
@@ -275,7 +273,7 @@ func (n *Node) Authenticate(user, password string) error {
 	n.topologyMu.RLock()
 	u := n.topology.Users[user]
 	n.topologyMu.RUnlock()
-	if u == nil || !auth.Verify(u.PasswordHash, u.Hashing, password) {
+	if u == nil || !auth.Verify(auth.Algorithm(u.Hashing), u.PasswordHash, password) {
 		return fault.Hard(fault.AccessRefused, "Login was refused using authentication mechanism PLAIN. For details see the broker logfile.")
 	}
 	return nil

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"encoding/binary"
 	"fmt"
+	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -25,6 +26,7 @@ type Group struct {
 	appliedT uint64
 	role     Role
 	desired  []uint64 // members it should have; nil: leave as it is
+	voters   atomic.Pointer[[]uint64]
 	captures map[uint64]func() []byte
 	down     map[uint64]bool // replicas known to be dead
 	campaign int             // ticks without a leader
@@ -327,7 +329,7 @@ func (g *Group) install(s *raftpb.Snapshot) func() error {
 	}
 	g.applied, g.appliedT = meta.GetIndex(), meta.GetTerm()
 	g.log.reset(g.applied, g.appliedT)
-	g.log.conf = meta.GetConfState()
+	g.setConf(meta.GetConfState())
 	payload := append(appendSnapshotMeta(nil, meta), s.GetData()...)
 	return func() error {
 		if err := storage.WriteSnapshot(g.host.opts.FS, g.ID, payload); err != nil {

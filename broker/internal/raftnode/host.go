@@ -22,8 +22,6 @@ type Options struct {
 	Sender  Sender
 	Workers int // loops that drive the groups
 	Logger  *slog.Logger
-	// Members is told, by a worker, a group's voters after each change.
-	Members func(group uint64, voters []uint64)
 	// Failed is called once if the disk fails: the node must stop.
 	Failed func(error)
 	Log    storage.LogOptions
@@ -126,7 +124,7 @@ func (h *Host) Add(id uint64, members []uint64, newMachine func(*Group) Machine)
 	}
 	if !held && len(members) > 0 {
 		// Every first member begins behind the same imaginary entry.
-		g.log.conf = &raftpb.ConfState{Voters: members}
+		g.setConf(&raftpb.ConfState{Voters: members})
 		g.log.reset(1, 1)
 		g.log.hard = &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(0)), Commit: new(uint64(1))}
 		g.applied, g.appliedT = 1, 1
@@ -191,7 +189,7 @@ func (h *Host) load(g *Group, alone bool) (held bool, err error) {
 			return false, fmt.Errorf("snapshot of group %d: %w", g.ID, err)
 		}
 		index, term = meta.GetIndex(), meta.GetTerm()
-		g.log.conf = meta.GetConfState()
+		g.setConf(meta.GetConfState())
 	}
 	g.applied, g.appliedT = index, term
 	g.log.reset(index, term)
@@ -291,6 +289,19 @@ func (h *Host) Hosts(id uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.groups[id] != nil
+}
+
+// Voters returns the replicas that hold group id, sorted, as far as this node has
+// applied its log; nil if it does not host the group.
+func (h *Host) Voters(id uint64) []uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if g := h.groups[id]; g != nil {
+		if v := g.voters.Load(); v != nil {
+			return *v
+		}
+	}
+	return nil
 }
 
 // PostAll hands an event to the machines of all groups.

@@ -164,6 +164,13 @@ func (g *Group) change(typ raftpb.ConfChangeType, replica uint64) {
 	})
 }
 
+// setConf sets the members, for this group and for those who ask the host.
+func (g *Group) setConf(conf *raftpb.ConfState) {
+	g.log.conf = conf
+	voters := slices.Sorted(slices.Values(conf.GetVoters()))
+	g.voters.Store(&voters)
+}
+
 // applyMembers applies a configuration change that raft marshalled when it was
 // proposed; no data leaves a joint configuration.
 func (g *Group) applyMembers(data []byte) {
@@ -171,8 +178,5 @@ func (g *Group) applyMembers(data []byte) {
 	if err := proto.Unmarshal(data, cc); err != nil {
 		panic(fmt.Sprintf("group %d: configuration change at index %d: %v", g.ID, g.applied, err))
 	}
-	g.log.conf = g.rn.ApplyConfChange(cc)
-	if g.host.opts.Members != nil {
-		g.host.opts.Members(g.ID, slices.Clone(g.log.conf.GetVoters()))
-	}
+	g.setConf(g.rn.ApplyConfChange(cc))
 }
