@@ -1,0 +1,188 @@
+// Command broker runs one node of the Warren broker.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/warren-mq/warren/broker"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit statuses.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type cli struct {
+	Run    runCmd    `cmd:"" default:"withargs" help:"Run the node (default)."`
+	Health healthCmd `cmd:"" help:"Ask a running node whether it can serve clients; exit status 1 if not."`
+}
+
+type runCmd struct {
+	Name          string   `help:"Name of the node, unique in the cluster." default:"broker-1" env:"WARREN_NAME"`
+	Data          string   `help:"Data directory." default:".warren/data/broker-1" env:"WARREN_DATA" type:"path"`
+	Amqp          string   `help:"Address for AMQP clients." default:"127.0.0.1:5672" env:"WARREN_AMQP"`
+	Http          string   `help:"Address of the management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"` //nolint:revive // kong derives the flag's name
+	Peer          string   `help:"Address for other nodes." default:"127.0.0.1:25672" env:"WARREN_PEER"`
+	PeerAdvertise string   `help:"Address at which other nodes reach this one, if not --peer." env:"WARREN_PEER_ADVERTISE"`
+	AmqpAdvertise string   `help:"AMQP address to show to tools, if not --amqp." env:"WARREN_AMQP_ADVERTISE"`
+	HttpAdvertise string   `help:"Management address to show to tools, if not --http." env:"WARREN_HTTP_ADVERTISE"` //nolint:revive // kong derives the flag's name
+	Peers         []string `help:"Peer addresses of all first members, this node's included." env:"WARREN_PEERS" sep:","`
+	Join          string   `help:"Peer address of a member of the cluster to join, instead of --peers." env:"WARREN_JOIN"`
+	SecretFile    string   `help:"File with the secret that all nodes of the cluster share." env:"WARREN_SECRET_FILE" type:"path"`
+	GuestPassword string   `help:"Password of user guest when the cluster is formed." default:"guest" env:"WARREN_GUEST_PASSWORD"`
+	GuestRemote   bool     `help:"Let user guest connect from other machines." env:"WARREN_GUEST_REMOTE"`
+	LogLevel      string   `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info" env:"WARREN_LOG_LEVEL"`
+	LogFormat     string   `help:"Format of log lines: ${enum}." enum:"text,json" default:"text" env:"WARREN_LOG_FORMAT"`
+}
+
+type healthCmd struct {
+	Http string `help:"Address of the node's management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"` //nolint:revive // kong derives the flag's name
+}
+
+// errUsage marks what the caller can mend in the command line.
+var errUsage = errors.New("usage")
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c cli
+	exited, status := false, 0
+	parser, err := kong.New(&c, kong.Name("broker"), kong.Description("One node of the Warren broker."),
+		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited, status = true, code }))
+	if err != nil {
+		fmt.Fprintln(stderr, "broker:", err)
+		return exitFailed
+	}
+	k, err := parser.Parse(args)
+	if exited {
+		return status
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "broker:", err)
+		return exitUsage
+	}
+	switch strings.Fields(k.Command())[0] {
+	case "health":
+		err = c.Health.run(ctx)
+	default:
+		err = c.Run.run(ctx, stderr)
+	}
+	switch {
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, "broker:", strings.TrimPrefix(err.Error(), "usage: "))
+		return exitUsage
+	case err != nil:
+		fmt.Fprintln(stderr, "broker:", err)
+		return exitFailed
+	}
+	return 0
+}
+
+func (r *runCmd) run(ctx context.Context, stderr io.Writer) error {
+	cfg, err := r.config(stderr)
+	if err != nil {
+		return err
+	}
+	n, err := broker.New(cfg)
+	if err != nil {
+		return explain(err)
+	}
+	cfg.Logger.Info("listening", "amqp", n.AMQPAddr(), "http", n.HTTPAddr(), "peer", n.PeerAddr())
+	return n.Run(ctx)
+}
+
+// explain names the setting that moves a port already taken.
+func explain(err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return err
+	}
+	for prefix, flag := range map[string]string{
+		"AMQP": "--amqp or WARREN_AMQP", "HTTP": "--http or WARREN_HTTP", "peer": "--peer or WARREN_PEER",
+	} {
+		if strings.HasPrefix(err.Error(), prefix) {
+			return fmt.Errorf("%w: %w; %s moves it", errUsage, err, flag)
+		}
+	}
+	return err
+}
+
+func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(r.LogLevel)); err != nil {
+		return broker.Config{}, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	var h slog.Handler = slog.NewTextHandler(stderr, opts)
+	if r.LogFormat == "json" {
+		h = slog.NewJSONHandler(stderr, opts)
+	}
+	cfg := broker.Config{
+		Name: r.Name, DataDir: r.Data, Listen: r.Amqp, HTTPListen: r.Http, PeerListen: r.Peer,
+		PeerAdvertise: r.PeerAdvertise, AMQPAdvertise: r.AmqpAdvertise, HTTPAdvertise: r.HttpAdvertise,
+		Peers: r.Peers, Join: r.Join, GuestPassword: r.GuestPassword, GuestRemote: r.GuestRemote, Logger: slog.New(h),
+	}
+	if len(r.Peers) > 0 && r.Join != "" {
+		return cfg, fmt.Errorf("%w: --peers and --join exclude each other", errUsage)
+	}
+	for flag, addr := range map[string]string{"--amqp": r.Amqp, "--http": r.Http, "--peer": r.Peer} {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return cfg, fmt.Errorf("%w: %s %q: want host:port: %w", errUsage, flag, addr, err)
+		}
+	}
+	if r.SecretFile != "" {
+		b, err := os.ReadFile(r.SecretFile)
+		if err != nil {
+			return cfg, fmt.Errorf("%w: --secret-file: %w", errUsage, err)
+		}
+		cfg.Secret = strings.TrimSpace(string(b))
+	}
+	return cfg, nil
+}
+
+const healthTimeout = 3 * time.Second
+
+// run asks the node on this machine; an address without a host means that.
+func (h *healthCmd) run(ctx context.Context) error {
+	host, port, err := net.SplitHostPort(h.Http)
+	if err != nil {
+		return fmt.Errorf("%w: --http %q: want host:port: %w", errUsage, h.Http, err)
+	}
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = "127.0.0.1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	url := "http://" + net.JoinHostPort(host, port) + "/api/health/checks/ready-to-serve-clients"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", strings.TrimSpace(string(body)))
+	}
+	return nil
+}
