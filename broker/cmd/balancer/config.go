@@ -71,7 +71,8 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (cfg con
 	if _, err := k.Parse(args); err != nil {
 		return config{}, false, err
 	}
-	return cfg, false, cfg.resolve()
+	err = cfg.resolve()
+	return cfg, false, err
 }
 
 // resolve checks the values and reads the backends.

@@ -20,8 +20,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // Exit codes.
@@ -50,14 +51,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 
 // serve runs the balancer until ctx ends.
 func serve(ctx context.Context, cfg config, log *slog.Logger) error {
-	front, err := net.Listen("tcp", cfg.Listen)
+	var lc net.ListenConfig
+	front, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return err
 	}
 	p := newProxy(cfg, log)
 	var stats net.Listener
 	if cfg.Stats != "" {
-		if stats, err = net.Listen("tcp", cfg.Stats); err != nil {
+		if stats, err = lc.Listen(ctx, "tcp", cfg.Stats); err != nil {
 			return errors.Join(err, front.Close())
 		}
 	}

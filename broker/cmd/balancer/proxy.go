@@ -59,7 +59,7 @@ func (p *proxy) accept(ctx context.Context, l net.Listener) error {
 		case err == nil:
 			p.sessions.Go(func() { p.serve(ctx, conn) })
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // the listener was closed because it is time to stop
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default: // out of file descriptors, most likely

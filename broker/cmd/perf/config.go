@@ -76,7 +76,8 @@ func parse(args []string, getenv func(string) string, stdout io.Writer) (cfg con
 	if _, err := k.Parse(args); err != nil {
 		return config{}, false, err
 	}
-	return cfg, false, cfg.check()
+	err = cfg.check()
+	return cfg, false, err
 }
 
 func (c *config) check() error {

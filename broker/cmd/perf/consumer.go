@@ -25,7 +25,7 @@ func (b *bench) consume(ctx context.Context, conn *amqp.Connection, worker int) 
 	unacked := 0
 	for {
 		var d amqp.Delivery
-		ok := true
+		var ok bool
 		select {
 		case d, ok = <-in:
 		case <-ctx.Done():

@@ -17,10 +17,10 @@ import (
 func noEnv(string) string { return "" }
 
 // measure runs perf with --json and returns its result.
-func measure(t *testing.T, wantCode int, args ...string) result {
+func measure(t *testing.T, args ...string) result {
 	t.Helper()
 	var out, notes bytes.Buffer
-	if code := run(context.Background(), append(args, "--json"), noEnv, &out, &notes); code != wantCode {
+	if code := run(context.Background(), append(args, "--json"), noEnv, &out, &notes); code != exitOK {
 		t.Fatalf("exit %d: %s%s", code, out.String(), notes.String())
 	}
 	var r result
@@ -44,7 +44,7 @@ func TestRuns(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := measure(t, exitOK, append([]string{"-h", url, "-u", "perf-" + strings.Fields(tt.name)[0]}, tt.args...)...)
+			r := measure(t, append([]string{"-h", url, "-u", "perf-" + strings.Fields(tt.name)[0]}, tt.args...)...)
 			if r.Sent != tt.sent || r.Confirmed != tt.sent || r.Received != tt.sent || r.Duplicates != 0 || r.Foreign != 0 ||
 				r.Lost == nil || *r.Lost != 0 || r.Unconfirmed != 0 || r.Returned != 0 || r.Refused != 0 {
 				t.Errorf("%+v", r)
@@ -55,17 +55,17 @@ func TestRuns(t *testing.T) {
 		})
 	}
 	t.Run("without confirms", func(t *testing.T) {
-		r := measure(t, exitOK, "-h", url, "-C", "300", "-c", "0")
+		r := measure(t, "-h", url, "-C", "300", "-c", "0")
 		if r.Received != 300 || r.Lost != nil || r.Confirmed != 0 {
 			t.Errorf("%+v", r)
 		}
 	})
 	t.Run("without consumers, then without producers", func(t *testing.T) {
-		r := measure(t, exitOK, "-h", url, "-C", "100", "-y", "0", "-u", "left", "--keep")
+		r := measure(t, "-h", url, "-C", "100", "-y", "0", "-u", "left", "--keep")
 		if r.Sent != 100 || r.Received != 0 || r.Lost != nil {
 			t.Errorf("%+v", r)
 		}
-		r = measure(t, exitOK, "-h", url, "-x", "0", "-z", "1", "-u", "left")
+		r = measure(t, "-h", url, "-x", "0", "-z", "1", "-u", "left")
 		if r.Foreign != 100 || r.Received != 0 {
 			t.Errorf("%+v", r)
 		}

@@ -46,7 +46,12 @@ func (b *bench) produce(ctx context.Context, conn *amqp.Connection, worker int) 
 	var listeners sync.WaitGroup
 	defer listeners.Wait()
 	defer func() { _ = ch.Close() }() // ends the listeners
-	lost := ch.NotifyClose(make(chan *amqp.Error, 1))
+	closes, lost := ch.NotifyClose(make(chan *amqp.Error, 1)), make(chan struct{})
+	listeners.Go(func() {
+		defer close(lost)
+		for range closes { // one or none, then it is closed
+		}
+	})
 	returns := ch.NotifyReturn(make(chan amqp.Return, 64))
 	listeners.Go(func() {
 		for r := range returns {
@@ -89,7 +94,7 @@ func (b *bench) listen(a *account, w *window, confirms <-chan amqp.Confirmation)
 }
 
 // settle waits for the last confirms.
-func (w *window) settle(lost <-chan *amqp.Error) {
+func (w *window) settle(lost <-chan struct{}) {
 	timeout := time.After(confirmTimeout)
 	for range cap(w.free) {
 		select {
@@ -105,7 +110,7 @@ func (w *window) settle(lost <-chan *amqp.Error) {
 // errLost says that the channel or its connection is gone.
 var errLost = errors.New("channel lost")
 
-func (b *bench) publishAll(ctx context.Context, ch *amqp.Channel, worker int, w *window, lost <-chan *amqp.Error) (done bool, err error) {
+func (b *bench) publishAll(ctx context.Context, ch *amqp.Channel, worker int, w *window, lost <-chan struct{}) (done bool, err error) {
 	a := b.ledger.accounts[worker]
 	queue := b.cfg.queueName(worker)
 	msg := amqp.Publishing{Body: make([]byte, b.cfg.Size), DeliveryMode: amqp.Persistent}
@@ -156,7 +161,7 @@ func (a *account) count() uint64 {
 
 // pace waits until publish n may go: for its time, if there is a rate, and for a place
 // in the window.
-func pace(ctx context.Context, w *window, lost <-chan *amqp.Error, begin time.Time, n uint64, rate float64) error {
+func pace(ctx context.Context, w *window, lost <-chan struct{}, begin time.Time, n uint64, rate float64) error {
 	if rate > 0 {
 		at := begin.Add(time.Duration(float64(n-1) / rate * float64(time.Second)))
 		if wait := time.Until(at); wait > 0 {

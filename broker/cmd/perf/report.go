@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 )
 
@@ -77,7 +78,7 @@ func (r *result) write(w io.Writer, asJSON bool) error {
 	}
 	lost := "not known"
 	if r.Lost != nil {
-		lost = fmt.Sprint(*r.Lost)
+		lost = strconv.FormatUint(*r.Lost, 10)
 	}
 	_, err := fmt.Fprintf(w, `time      %.1f s, %d connection failures
 sent      %d (%.0f/s)

@@ -8,6 +8,7 @@ package amqp
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 )
 
@@ -89,9 +90,9 @@ func CheckHeader(b []byte) error {
 	case bytes.HasPrefix(b, []byte("AMQP")):
 		return fmt.Errorf("protocol version %d %d %d %d is not supported, only AMQP 0-9-1", b[4], b[5], b[6], b[7])
 	case bytes.HasPrefix(b, []byte("GET ")), bytes.HasPrefix(b, []byte("POST ")), bytes.HasPrefix(b, []byte("HEAD ")):
-		return fmt.Errorf("the client speaks HTTP, this port AMQP 0-9-1")
+		return errors.New("the client speaks HTTP, this port AMQP 0-9-1")
 	case b[0] == 0x16 && b[1] == 0x03:
-		return fmt.Errorf("the client speaks TLS, this port plain AMQP 0-9-1")
+		return errors.New("the client speaks TLS, this port plain AMQP 0-9-1")
 	}
 	return fmt.Errorf("the client sent %q, no AMQP protocol header", b)
 }

@@ -282,6 +282,6 @@ func BenchmarkAppendDeliver(b *testing.B) {
 		out, at := BeginFrame(buf[:0], FrameMethod, 1)
 		out = EndFrame(m.Append(out), at)
 		out = AppendContent(out, 1, len(body), props)
-		out = AppendBodyEnd(append(AppendBodyStart(out, 1, len(body)), body...))
+		buf = AppendBodyEnd(append(AppendBodyStart(out, 1, len(body)), body...))
 	}
 }

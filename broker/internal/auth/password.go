@@ -8,6 +8,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"slices"
 )
 
 // Algorithm is how a password is hashed, by the name that definitions use.
@@ -49,7 +50,7 @@ func Hash(a Algorithm, password string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return base64.StdEncoding.EncodeToString(append(salt, d...)), nil
+	return base64.StdEncoding.EncodeToString(slices.Concat(salt, d)), nil
 }
 
 // Verify says if hash is one of the password. An empty hash fits no password, not even

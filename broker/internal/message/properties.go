@@ -83,8 +83,9 @@ func (p *Properties) short(f Flag) *string {
 		return &p.AppID
 	case HasClusterID:
 		return &p.ClusterID
+	default:
+		return nil
 	}
-	return nil
 }
 
 // Append appends the wire form: the flags, then each present property. It panics if a

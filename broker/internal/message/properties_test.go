@@ -50,8 +50,9 @@ func nextFlag(f Flag) Flag {
 		return HasContentType
 	case HasClusterID:
 		return 1
+	default:
+		return f >> 1
 	}
-	return f >> 1
 }
 
 func TestPropertiesGoldenBytes(t *testing.T) {

@@ -225,7 +225,7 @@ func (s *session) read() (amqp.Method, error) {
 func (s *session) decode(f amqp.Frame) (amqp.Method, error) {
 	switch {
 	case f.Type == amqp.FrameHeartbeat:
-		return nil, nil
+		return nil, nil //nolint:nilnil // nothing to decode, nothing wrong
 	case f.Type != amqp.FrameMethod || f.Channel != 0:
 		return nil, s.refuse(0, amqp.Errorf(amqp.UnexpectedFrame,
 			"frame of type %d on channel %d before the connection is open", f.Type, f.Channel))
@@ -258,10 +258,10 @@ func expect[M amqp.Method](s *session) (want M, err error) {
 func (s *session) refuse(id amqp.MethodID, err error) error {
 	x := exceptionOf(err)
 	_ = s.conn.SetDeadline(time.Now().Add(closeTimeout))
-	close := &amqp.ConnectionClose{
+	farewell := &amqp.ConnectionClose{
 		ReplyCode: uint16(x.code), ReplyText: x.text, ClassID: id.Class(), MethodID: id.Method(),
 	}
-	if s.write(close) != nil {
+	if s.write(farewell) != nil {
 		return err
 	}
 	for {
@@ -290,12 +290,13 @@ func capability(client message.Table, name string) bool {
 // properties returns what the server tells of itself. Clients look at the capabilities
 // before they use what the specification lacks.
 func (s *Server) properties() message.Table {
-	var able message.Table
-	for _, name := range []string{
+	names := [...]string{
 		"publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify",
 		"connection.blocked", "consumer_priorities", "authentication_failure_close", "per_consumer_qos",
 		"direct_reply_to",
-	} {
+	}
+	able := make(message.Table, 0, len(names))
+	for _, name := range names {
 		able = append(able, message.Field{Key: name, Value: true})
 	}
 	return message.Table{
