@@ -201,7 +201,7 @@ func TestMarkedDownAndBack(t *testing.T) {
 	a.healthy.Store(true)
 	until(t, "the return of a", p.backends[0].isUp)
 	s := p.backends[0].status(time.Now())
-	if s.downs != 1 || s.checkFailures < 2 || s.downtime <= 0 {
+	if s.downs != 1 || s.checkFailures < 1 || s.downtime <= 0 {
 		t.Errorf("%+v", s)
 	}
 	b.healthy.Store(false)
