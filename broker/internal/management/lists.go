@@ -33,7 +33,7 @@ func (h *handler) nodes(w http.ResponseWriter, _ *http.Request) error {
 func (h *handler) queues(w http.ResponseWriter, r *http.Request) error {
 	list := []map[string]any{}
 	for _, q := range h.b.Node().Queues(r.Context()) {
-		if v := r.PathValue("vhost"); v == "" || v == q.VHost {
+		if v := param(r, "vhost"); v == "" || v == q.VHost {
 			list = append(list, queueJSON(&q))
 		}
 	}
@@ -42,7 +42,7 @@ func (h *handler) queues(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) queue(w http.ResponseWriter, r *http.Request) error {
-	vhost, name := r.PathValue("vhost"), r.PathValue("name")
+	vhost, name := param(r, "vhost"), param(r, "name")
 	for _, q := range h.b.Node().Queues(r.Context()) {
 		if q.VHost == vhost && q.Name == name {
 			write(w, http.StatusOK, queueJSON(&q))
@@ -125,7 +125,7 @@ func (h *handler) setPolicy(w http.ResponseWriter, r *http.Request) error {
 		body.ApplyTo = "all"
 	}
 	err := h.b.Node().SetPolicy(r.Context(), metadata.Policy{
-		VHost: r.PathValue("vhost"), Name: r.PathValue("name"), Pattern: *body.Pattern,
+		VHost: param(r, "vhost"), Name: param(r, "name"), Pattern: *body.Pattern,
 		ApplyTo: body.ApplyTo, Priority: body.Priority, Definition: body.Definition,
 	})
 	if err != nil {
@@ -136,7 +136,7 @@ func (h *handler) setPolicy(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (h *handler) clearPolicy(w http.ResponseWriter, r *http.Request) error {
-	if err := h.b.Node().ClearPolicy(r.Context(), r.PathValue("vhost"), r.PathValue("name")); err != nil {
+	if err := h.b.Node().ClearPolicy(r.Context(), param(r, "vhost"), param(r, "name")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -9,6 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+
+	"github.com/go-chi/chi/v5"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/node"
@@ -31,22 +34,37 @@ type handler struct {
 // New returns the handler of all paths.
 func New(b Broker, log *slog.Logger) http.Handler {
 	h := &handler{b, log}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/health/checks/ready-to-serve-clients", h.ready)
-	for pattern, f := range map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /api/overview":                   h.overview,
-		"GET /api/nodes":                      h.nodes,
-		"GET /api/queues":                     h.queues,
-		"GET /api/queues/{vhost}":             h.queues,
-		"GET /api/queues/{vhost}/{name}":      h.queue,
-		"GET /api/policies":                   h.policies,
-		"PUT /api/policies/{vhost}/{name}":    h.setPolicy,
-		"DELETE /api/policies/{vhost}/{name}": h.clearPolicy,
-		"POST /api/cluster/join":              h.join,
+	r := chi.NewRouter()
+	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))
+	})
+	r.Get("/api/health/checks/ready-to-serve-clients", h.ready)
+	for _, route := range [...]struct {
+		method, path string
+		handle       func(http.ResponseWriter, *http.Request) error
+	}{
+		{http.MethodGet, "/api/overview", h.overview},
+		{http.MethodGet, "/api/nodes", h.nodes},
+		{http.MethodGet, "/api/queues", h.queues},
+		{http.MethodGet, "/api/queues/{vhost}", h.queues},
+		{http.MethodGet, "/api/queues/{vhost}/{name}", h.queue},
+		{http.MethodGet, "/api/policies", h.policies},
+		{http.MethodPut, "/api/policies/{vhost}/{name}", h.setPolicy},
+		{http.MethodDelete, "/api/policies/{vhost}/{name}", h.clearPolicy},
+		{http.MethodPost, "/api/cluster/join", h.join},
 	} {
-		mux.HandleFunc(pattern, h.authenticated(f))
+		r.Method(route.method, route.path, h.authenticated(route.handle))
 	}
-	return mux
+	return r
+}
+
+// param returns a part of the path, which may hold an escaped slash: vhost "/" is %2F.
+func param(r *http.Request, name string) string {
+	v, err := url.PathUnescape(chi.URLParam(r, name))
+	if err != nil {
+		return chi.URLParam(r, name)
+	}
+	return v
 }
 
 // ready answers 200 if clients can be served, else 503 with the reason.

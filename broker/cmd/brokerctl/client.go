@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	requestTimeout = 30 * time.Second
+	replyBytesMax  = 256 << 20
+)
+
+// client speaks to the management API of one node.
+type client struct {
+	http           http.Client
+	user, password string
+	nodes          []node // in the order to try
+	byName         map[string]string
+}
+
+type node struct{ name, addr string }
+
+func newClient(c *cli) (*client, error) {
+	cl := &client{user: c.User, password: c.Password, byName: map[string]string{}}
+	cl.http.Timeout = requestTimeout
+	var all []node
+	for _, n := range c.Nodes {
+		name, addr, ok := strings.Cut(n, "=")
+		if !ok {
+			return nil, fmt.Errorf("%w: --nodes %q: want name=host:port", errUsage, n)
+		}
+		all = append(all, node{name, addr})
+		cl.byName[name] = addr
+	}
+	switch {
+	case c.Node == "":
+		cl.nodes = all
+	case strings.Contains(c.Node, ":"):
+		cl.nodes = []node{{c.Node, c.Node}}
+	case cl.byName[c.Node] != "":
+		cl.nodes = []node{{c.Node, cl.byName[c.Node]}}
+	default:
+		var names []string
+		for _, n := range all {
+			names = append(names, n.name)
+		}
+		slices.Sort(names)
+		return nil, fmt.Errorf("%w: unknown node %q; known are %s (--nodes adds others), or give host:port", errUsage, c.Node, strings.Join(names, ", "))
+	}
+	return cl, nil
+}
+
+// call sends a request to the node, or to the first that answers, and decodes the
+// answer into out unless that is nil.
+func (c *client) call(ctx context.Context, method, path string, body, out any) error {
+	var err error
+	for _, n := range c.nodes {
+		var reached bool
+		if reached, err = c.callNode(ctx, n, method, path, body, out); reached {
+			return err
+		}
+	}
+	return err
+}
+
+func (c *client) callNode(ctx context.Context, n node, method, path string, body, out any) (reached bool, err error) {
+	var payload []byte
+	if body != nil {
+		if payload, err = json.Marshal(body); err != nil {
+			return true, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+n.addr+path, bytes.NewReader(payload))
+	if err != nil {
+		return true, err
+	}
+	req.SetBasicAuth(c.user, c.password)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return false, fmt.Errorf("unable to connect to node '%s': %w", n.name, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, replyBytesMax))
+	if err != nil {
+		return true, err
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		var problem struct{ Reason string }
+		if json.Unmarshal(b, &problem) != nil || problem.Reason == "" {
+			problem.Reason = resp.Status
+		}
+		return true, fmt.Errorf("%s", strings.ReplaceAll(problem.Reason, "\n\n", ": "))
+	}
+	if out == nil || len(b) == 0 {
+		return true, nil
+	}
+	return true, json.Unmarshal(b, out)
+}

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+type clusterStatusCmd struct{}
+
+type nodeStatus struct {
+	Name       string
+	Running    bool
+	AMQP       string
+	Management string
+	Peer       string
+	Leader     bool `json:"metadata_leader"`
+}
+
+// Run implements the command.
+func (c *clusterStatusCmd) Run(s *session) error {
+	var nodes []nodeStatus
+	if err := s.client.call(s.ctx, http.MethodGet, "/api/nodes", nil, &nodes); err != nil {
+		return err
+	}
+	var overview struct {
+		Node      string
+		ClusterID string `json:"cluster_id"`
+	}
+	if err := s.client.call(s.ctx, http.MethodGet, "/api/overview", nil, &overview); err != nil {
+		return err
+	}
+	s.heading("Cluster status of node %s ...", overview.Node)
+	s.heading("Cluster id: %s", overview.ClusterID)
+	s.heading("name\tstate\tamqp\tmanagement\trole")
+	for _, n := range nodes {
+		state, role := "down", "follower"
+		if n.Running {
+			state = "running"
+		}
+		if n.Leader {
+			role = "leader"
+		}
+		fmt.Fprintf(s.out, "%s\t%s\t%s\t%s\t%s\n", n.Name, state, n.AMQP, n.Management, role)
+	}
+	return nil
+}
+
+type joinClusterCmd struct {
+	Target string `arg:"" help:"Node of the cluster to join: a name from --nodes, or host:port of its management API."`
+	Force  bool   `help:"Join even if the node holds durable queues, which are lost."`
+}
+
+// Run implements the command. The target tells its peer address, the node does the rest.
+func (c *joinClusterCmd) Run(s *session) error {
+	if len(s.client.nodes) != 1 {
+		return fmt.Errorf("%w: join_cluster needs -n: the node that shall join", errUsage)
+	}
+	target := node{c.Target, c.Target}
+	if addr := s.client.byName[c.Target]; addr != "" {
+		target.addr = addr
+	}
+	var overview struct{ Node, Peer string }
+	if _, err := s.client.callNode(s.ctx, target, http.MethodGet, "/api/overview", nil, &overview); err != nil {
+		return err
+	}
+	self := s.client.nodes[0]
+	if self.addr == target.addr {
+		return fmt.Errorf("%w: node %s can't join itself", errUsage, self.name)
+	}
+	s.heading("Clustering node %s with %s", self.name, overview.Node)
+	return s.client.call(s.ctx, http.MethodPost, "/api/cluster/join", map[string]any{"peer": overview.Peer, "force": c.Force}, nil)
+}
+
+type awaitStartupCmd struct {
+	Timeout time.Duration `short:"t" help:"How long to wait." default:"60s"`
+}
+
+const pollInterval = 200 * time.Millisecond
+
+// Run implements the command.
+func (c *awaitStartupCmd) Run(s *session) error {
+	for end := time.Now().Add(c.Timeout); ; {
+		err := s.client.call(s.ctx, http.MethodGet, "/api/health/checks/ready-to-serve-clients", nil, nil)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("not started after %s: %w", c.Timeout, err)
+		}
+		select {
+		case <-time.After(pollInterval):
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		}
+	}
+}
