@@ -79,7 +79,8 @@ func expect(t *testing.T, ch *amqp.Channel, queue string, from, n int) {
 				t.Fatal(err)
 			}
 		case <-time.After(deadline):
-			t.Fatalf("no message %d", i)
+			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+			t.Fatalf("no message %d; the queue: %+v, %v", i, q, err)
 		}
 	}
 }

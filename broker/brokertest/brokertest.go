@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,7 +44,10 @@ type Cluster struct{ Nodes []*Node }
 // StartCluster starts a cluster of size nodes and waits until all are ready.
 func StartCluster(t testing.TB, size int) *Cluster {
 	t.Helper()
-	peers := freeAddrs(t, size)
+	peers := make([]string, size)
+	for i := range peers {
+		peers[i] = freeAddr(t)
+	}
 	c := &Cluster{}
 	for i := range size {
 		n := newNode(t, fmt.Sprintf("broker-%d", i+1), peers)
@@ -72,26 +76,33 @@ func newNode(t testing.TB, name string, peers []string) *Node {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	n := &Node{t: t, cfg: broker.Config{
-		Name: name, DataDir: filepath.Join(t.TempDir(), name), Listen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0",
-		PeerListen: "127.0.0.1:0", Peers: peers, Logger: log,
+		Name: name, DataDir: filepath.Join(t.TempDir(), name), Listen: freeAddr(t), HTTPListen: freeAddr(t),
+		PeerListen: freeAddr(t), Peers: peers, Logger: log,
 	}}
 	t.Cleanup(n.Stop)
 	return n
 }
 
-// freeAddrs returns addresses that were free a moment ago.
-func freeAddrs(t testing.TB, count int) []string {
+// The ports of test nodes lie below those that the system gives to clients, so that no
+// connection takes a node's port while it is stopped.
+const (
+	portMin   = 10000
+	portMax   = 32000
+	portTries = 100
+)
+
+// freeAddr returns an address that nobody listens on.
+func freeAddr(t testing.TB) string {
 	t.Helper()
-	var addrs []string
-	for range count {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for range portTries {
+		addr := fmt.Sprintf("127.0.0.1:%d", portMin+rand.IntN(portMax-portMin))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
 		}
-		addrs = append(addrs, l.Addr().String())
-		defer l.Close()
 	}
-	return addrs
+	t.Fatal("no free port")
+	return ""
 }
 
 // Start starts a stopped node, on the addresses and the data it had.

@@ -23,6 +23,7 @@ type Consumer struct {
 	queueID uint64
 	spec    consumerSpec
 	held    map[uint64]struct{} // under gate.mu: not settled, or not known to be
+	over    bool                // under gate.mu: no delivery can come any more
 }
 
 // ClientInfo describes the client behind a link, for those who list connections.
@@ -111,21 +112,26 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 
 // Cancel ends a subscription. What it holds can still be settled.
 func (l *Link) Cancel(ctx context.Context, c *Consumer) error {
-	c.ended()
-	_, err := l.n.ask(ctx, c.gate, request{Queue: c.queueID, Op: opCancel, Spec: c.spec})
+	g := c.gate
+	g.mu.Lock()
+	c.spec.Ended = true
+	g.mu.Unlock()
+	_, err := l.n.ask(ctx, g, request{Queue: c.queueID, Op: opCancel, Spec: c.spec})
+	// Deliveries that were on their way came before the answer, and went back. Only now
+	// none can come that this node would have to give back.
+	g.mu.Lock()
+	c.over = true
+	g.forgetLocked(c)
+	g.mu.Unlock()
 	if fault.KindOf(err) == fault.NotFound {
 		return nil // the queue went first
 	}
 	return err
 }
 
-// ended notes that no more deliveries are wanted; afterwards none is passed on.
-func (c *Consumer) ended() {
-	g := c.gate
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c.spec.Ended = true
-	if len(c.held) == 0 {
+// forgetLocked forgets a consumer that takes nothing any more and holds nothing.
+func (g *gate) forgetLocked(c *Consumer) {
+	if c.over && len(c.held) == 0 {
 		delete(g.consumers, c.spec.ID)
 	}
 }
@@ -152,7 +158,7 @@ func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consum
 		return nil, d, 0, false, err
 	}
 	spec := consumerSpec{ID: l.n.consumerID.Add(1), NoAck: noAck, Ended: true}
-	c = &Consumer{Queue: queueName, NoAck: noAck, link: l, gate: g, queueID: q.ID, spec: spec, held: map[uint64]struct{}{}}
+	c = &Consumer{Queue: queueName, NoAck: noAck, link: l, gate: g, queueID: q.ID, spec: spec, held: map[uint64]struct{}{}, over: true}
 	a, err := l.n.ask(ctx, g, request{Queue: q.ID, Op: opGet, Spec: spec})
 	if err != nil || !a.Found {
 		return nil, d, 0, false, err

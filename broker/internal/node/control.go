@@ -161,22 +161,31 @@ func (n *Node) reportVoters() {
 	}
 }
 
-// complete reports whether this node is a full member of all groups that it should
-// hold: before, the cluster would not go on without another one.
+// complete reports whether all groups that this node should hold have exactly the
+// members they should have, this node among them: before, the cluster might not go on
+// without another node.
 func (n *Node) complete() bool {
 	if n.completed.Load() {
 		return true
 	}
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
-	done := len(n.topology.Groups) > 0 && slices.Contains(n.topology.MetaVoters, n.id.Replica)
+	var all []uint64
+	for _, m := range n.topology.Nodes {
+		all = append(all, m.Replica)
+	}
+	done := len(n.topology.Groups) > 0 && sameSet(n.topology.MetaVoters, all)
 	for _, g := range n.topology.Groups {
-		done = done && (!slices.Contains(g.Members, n.cfg.Name) || slices.Contains(g.Voters, n.id.Replica))
+		done = done && (!slices.Contains(g.Members, n.cfg.Name) || sameSet(g.Voters, n.topology.Desired(g)))
 	}
 	if done {
 		n.completed.Store(true)
 	}
 	return done
+}
+
+func sameSet(a, b []uint64) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // manageGroups creates the placement groups, and gives each as many members as the

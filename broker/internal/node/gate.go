@@ -234,9 +234,7 @@ func (g *gate) acked(upTo uint64) {
 			for _, s := range done[i].seqs {
 				delete(c.held, s)
 			}
-			if c.spec.Ended && len(c.held) == 0 {
-				delete(g.consumers, c.spec.ID)
-			}
+			g.forgetLocked(c)
 		}
 	}
 	g.mu.Unlock()

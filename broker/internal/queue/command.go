@@ -24,6 +24,10 @@ const (
 	OpMark    Op = 5 // messages up to here may have been delivered
 	OpSet     Op = 6 // a queue begins, or its configuration changes
 	OpDrop    Op = 7 // a queue ends
+	// A queue that moves: see AppendSeal.
+	OpSeal      Op = 8
+	OpImport    Op = 9
+	OpForwarded Op = 10
 )
 
 // Reason is why a message was discarded; its names are those of x-death.
@@ -73,7 +77,9 @@ func Ranges(seqs []uint64) []Range {
 // return:  queue u64 | counted u8 | ranges
 // discard: queue u64 | reason u8 | ranges
 // mark:    queue u64 | up to u64
-// set:     queue u64 | configuration;  drop: queue u64
+// set:     queue u64 | configuration;  drop, seal: queue u64
+// import:  queue u64 | flags u8 | configuration | next u64 | mark u64 | messages u32 |
+// message as in a snapshot…;  forwarded: queue u64 | count u32
 //
 // ranges: count u32 | (from u64 | to u64)…
 // message: exchange shortstr | routing key shortstr | properties length u32 |

@@ -33,7 +33,7 @@ func (t *Todo) Empty() bool {
 // On the leader only.
 func (q *Queue) Dispatch(now int64, sink Sink) (todo Todo) {
 	l := q.lead
-	if l == nil || q.dropped {
+	if l == nil || q.dropped || q.sealed || q.importing {
 		return todo
 	}
 	q.expire(now, &todo)

@@ -21,6 +21,9 @@ type lead struct {
 	order []*Consumer // those that take deliveries, in order of arrival
 	turn  int         // who is next in order
 	gets  []*Get
+
+	exported  bool // of a sealed queue: the messages are on their way
+	forwarded int  // how many of its kept commands are
 }
 
 // holderLeader holds what the leader itself is removing.

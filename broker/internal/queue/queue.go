@@ -9,6 +9,10 @@ type Queue struct {
 	next   uint64 // number of the next message
 	mark   uint64 // messages up to here may have been delivered
 
+	sealed    bool     // it moves, or has moved, to another shard
+	kept      [][]byte // commands to be forwarded there
+	importing bool     // it is coming from another shard
+
 	lead      *lead // on the leader
 	isTouched bool
 	dropped   bool

@@ -190,10 +190,22 @@ func (s *Shard) apply(op Op, b []byte) {
 		s.set(id, q, b[8:])
 		return
 	}
+	if op == OpImport {
+		s.importChunk(id, b[8:])
+		return
+	}
 	if q == nil {
 		return // deleted in the meantime: nothing left to do
 	}
+	if q.sealed && op != OpDrop && op != OpForwarded && op != OpSeal {
+		q.keep(op, b)
+		return
+	}
 	switch op {
+	case OpSeal:
+		q.sealed = true
+	case OpForwarded:
+		q.forwardedUpTo(int(binary.LittleEndian.Uint32(b[8:])))
 	case OpSettle:
 		s.ranges(b[8:], q.settle)
 	case OpReturn:
@@ -252,7 +264,11 @@ func (s *Shard) enqueue(b []byte) {
 	now, ttl := int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))
 	raw := b[16:]
 	for ; len(ids) > 0; ids = ids[8:] {
-		if q := s.queues[binary.LittleEndian.Uint64(ids)]; q != nil {
+		switch q := s.queues[binary.LittleEndian.Uint64(ids)]; {
+		case q == nil: // deleted in the meantime
+		case q.sealed:
+			q.keepEnqueue(now, ttl, raw)
+		default:
 			q.enqueue(raw, now, ttl)
 		}
 	}

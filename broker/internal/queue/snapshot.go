@@ -9,7 +9,8 @@ import (
 //
 //	version u8 | lanes u32 | (replica u64 | incarnation u64 | last u64)… |
 //	queues u32 | queue…
-//	queue: id u64 | configuration | next u64 | mark u64 | messages u32 | message…
+//	queue: id u64 | configuration | next u64 | mark u64 | flags u8 (1 sealed, 2 importing) |
+//	kept u32 | (length u32 | command)… | messages u32 | message…
 //	message: seq u64 | expires i64 | returns u32 | discard u8 | length u32 | raw
 
 // Capture takes the state as of now. The returned function encodes it; it may run
@@ -19,6 +20,8 @@ func (s *Shard) Capture() func() []byte {
 		id         uint64
 		config     Config
 		next, mark uint64
+		flags      byte
+		kept       [][]byte
 		seqs       []uint64
 		slots      []slot
 	}
@@ -28,7 +31,13 @@ func (s *Shard) Capture() func() []byte {
 	}
 	queues := make([]queueCopy, 0, len(s.queues))
 	for _, q := range s.queues {
-		c := queueCopy{id: q.ID, config: q.Config, next: q.next, mark: q.mark}
+		c := queueCopy{id: q.ID, config: q.Config, next: q.next, mark: q.mark, kept: q.kept[:len(q.kept):len(q.kept)]}
+		if q.sealed {
+			c.flags |= flagSealed
+		}
+		if q.importing {
+			c.flags |= flagImporting
+		}
 		c.seqs = make([]uint64, 0, q.slots.live)
 		c.slots = make([]slot, 0, q.slots.live)
 		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
@@ -51,6 +60,12 @@ func (s *Shard) Capture() func() []byte {
 			b = q.config.append(b)
 			b = binary.LittleEndian.AppendUint64(b, q.next)
 			b = binary.LittleEndian.AppendUint64(b, q.mark)
+			b = append(b, q.flags)
+			b = binary.LittleEndian.AppendUint32(b, uint32(len(q.kept)))
+			for _, k := range q.kept {
+				b = binary.LittleEndian.AppendUint32(b, uint32(len(k)))
+				b = append(b, k...)
+			}
 			b = binary.LittleEndian.AppendUint32(b, uint32(len(q.slots)))
 			for i := range q.slots {
 				b = appendSlot(b, q.seqs[i], &q.slots[i])
@@ -110,26 +125,58 @@ func (s *Shard) restoreQueue(owner *Shard, b []byte) ([]byte, error) {
 	}
 	q := &Queue{ID: binary.LittleEndian.Uint64(b), shard: owner}
 	var err error
-	if q.Config, b, err = parseConfig(b[8:]); err != nil || len(b) < 20 {
+	if q.Config, b, err = parseConfig(b[8:]); err != nil || len(b) < 21 {
 		return nil, errCommand
 	}
 	q.next, q.mark = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-	n := int(binary.LittleEndian.Uint32(b[16:]))
-	b = b[20:]
+	q.sealed, q.importing = b[16]&flagSealed != 0, b[16]&flagImporting != 0
+	kept := int(binary.LittleEndian.Uint32(b[17:]))
+	b = b[21:]
+	for range kept {
+		if len(b) < 4 || int(binary.LittleEndian.Uint32(b)) > len(b)-4 {
+			return nil, errCommand
+		}
+		end := 4 + int(binary.LittleEndian.Uint32(b))
+		q.kept = append(q.kept, b[4:end:end])
+		b = b[end:]
+	}
+	if b, err = q.putSlots(b); err != nil {
+		return nil, err
+	}
+	s.queues[q.ID] = q
+	return b, nil
+}
+
+// The flags of a queue in a snapshot.
+const (
+	flagSealed    = 1
+	flagImporting = 2
+)
+
+// slotFixedBytes is a message without its raw bytes.
+const slotFixedBytes = 8 + 8 + 4 + 1 + 4
+
+// putSlots reads a count and that many messages into the queue.
+func (q *Queue) putSlots(b []byte) ([]byte, error) {
+	if len(b) < 4 {
+		return nil, errCommand
+	}
+	n := int(binary.LittleEndian.Uint32(b))
+	b = b[4:]
 	for range n {
-		if len(b) < 25 {
+		if len(b) < slotFixedBytes {
 			return nil, errCommand
 		}
 		size := int(binary.LittleEndian.Uint32(b[21:]))
-		if size > len(b)-25 {
+		if size > len(b)-slotFixedBytes {
 			return nil, errCommand
 		}
+		end := slotFixedBytes + size
 		q.slots.put(binary.LittleEndian.Uint64(b), slot{
 			expires: int64(binary.LittleEndian.Uint64(b[8:])), returns: binary.LittleEndian.Uint32(b[16:]),
-			discard: Reason(b[20]), raw: b[25 : 25+size : 25+size],
+			discard: Reason(b[20]), raw: b[slotFixedBytes:end:end],
 		})
-		b = b[25+size:]
+		b = b[end:]
 	}
-	s.queues[q.ID] = q
 	return b, nil
 }

@@ -109,29 +109,25 @@ func (g *Group) transfer(to uint64) {
 	}
 }
 
-// reconcile moves the group's members towards the desired ones, one step at a time:
-// add learners, promote those that caught up, then remove who is not wanted.
+// reconcile moves the group's members towards the desired ones: add learners, and
+// when all have caught up, swap old and new voters in one joint change, so that at no
+// moment a majority needs a member that is gone.
 func (g *Group) reconcile() {
-	if len(g.desired) == 0 || g.rn.Status().Config.Voters[1] != nil {
+	if len(g.desired) == 0 || len(g.log.conf.GetVotersOutgoing()) > 0 {
 		return
 	}
 	conf := g.log.conf
+	var changes []*raftpb.ConfChangeSingle
 	for _, id := range g.desired {
-		if slices.Contains(conf.GetVoters(), id) {
-			continue
-		}
-		if !slices.Contains(conf.GetLearners(), id) {
-			g.change(raftpb.ConfChangeAddLearnerNode, id)
+		switch {
+		case slices.Contains(conf.GetVoters(), id):
+		case !slices.Contains(conf.GetLearners(), id):
+			g.change(single(raftpb.ConfChangeAddLearnerNode, id))
 			return
-		}
-		if g.caughtUp(id) {
-			g.change(raftpb.ConfChangeAddNode, id)
+		case !g.caughtUp(id):
 			return
-		}
-	}
-	for _, id := range g.desired {
-		if !slices.Contains(conf.GetVoters(), id) {
-			return // somebody is still catching up
+		default:
+			changes = append(changes, single(raftpb.ConfChangeAddNode, id))
 		}
 	}
 	for _, id := range slices.Concat(conf.GetVoters(), conf.GetLearners()) {
@@ -140,10 +136,12 @@ func (g *Group) reconcile() {
 		}
 		if id == g.host.opts.Replica {
 			g.transfer(0)
-		} else {
-			g.change(raftpb.ConfChangeRemoveNode, id)
+			return
 		}
-		return
+		changes = append(changes, single(raftpb.ConfChangeRemoveNode, id))
+	}
+	if len(changes) > 0 {
+		g.change(changes...)
 	}
 }
 
@@ -157,11 +155,14 @@ func (g *Group) caughtUp(id uint64) bool {
 	return ok
 }
 
-func (g *Group) change(typ raftpb.ConfChangeType, replica uint64) {
-	// Refused while another change is under way: the next tick tries again.
-	_ = g.rn.ProposeConfChange(&raftpb.ConfChangeV2{
-		Changes: []*raftpb.ConfChangeSingle{{Type: &typ, NodeId: &replica}},
-	})
+func single(typ raftpb.ConfChangeType, replica uint64) *raftpb.ConfChangeSingle {
+	return &raftpb.ConfChangeSingle{Type: &typ, NodeId: &replica}
+}
+
+// change proposes a configuration change. It is refused while another is under way:
+// the next tick tries again.
+func (g *Group) change(changes ...*raftpb.ConfChangeSingle) {
+	_ = g.rn.ProposeConfChange(&raftpb.ConfChangeV2{Changes: changes})
 }
 
 // setConf sets the members, for this group and for those who ask the host.
