@@ -2,7 +2,10 @@ package brokertest_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,5 +148,97 @@ func TestClusterGoesOnWithoutANode(t *testing.T) {
 		}
 		n.Start()
 		n.AwaitReady()
+	}
+}
+
+// setPolicy sets a policy through the management API.
+func setPolicy(t *testing.T, n *brokertest.Node, name, body string) {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodPut, "http://"+n.HTTPAddr()+"/api/policies/%2F/"+name, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("guest", "guest")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		t.Fatalf("policy: %s", resp.Status)
+	}
+}
+
+// awaitMembers waits until a queue is held by n nodes and serves, and returns its leader.
+func awaitMembers(t *testing.T, node *brokertest.Node, queue string, n int) string {
+	t.Helper()
+	for end := time.Now().Add(deadline); time.Now().Before(end); {
+		req, err := http.NewRequest(http.MethodGet, "http://"+node.HTTPAddr()+"/api/queues/%2F/"+queue, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("guest", "guest")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var q struct {
+			Leader string
+			Online []string
+		}
+		err = json.NewDecoder(resp.Body).Decode(&q)
+		_ = resp.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(q.Online) == n && q.Leader != "" {
+			return q.Leader
+		}
+	}
+	t.Fatalf("queue %s has not %d members", queue, n)
+	return ""
+}
+
+func TestPolicyReplicatesALiveQueue(t *testing.T) {
+	c := brokertest.StartCluster(t, 3)
+	ch := dial(t, c.Nodes[0].URL())
+	declare(t, ch, "q", nil)
+	publish(t, ch, "q", 0, 300)
+	// A consumer on another node holds some messages while the queue moves.
+	consumer := dial(t, c.Nodes[1].URL())
+	if err := consumer.Qos(20, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	ds, err := consumer.Consume("q", "", false, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(want int) {
+		t.Helper()
+		select {
+		case d := <-ds:
+			if string(d.Body) != fmt.Sprintf("m%d", want) || d.Redelivered {
+				t.Fatalf("got %s (redelivered %v), want m%d", d.Body, d.Redelivered, want)
+			}
+			if err := d.Ack(false); err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(deadline):
+			t.Fatalf("no message %d", want)
+		}
+	}
+	for i := range 50 {
+		next(i)
+	}
+	setPolicy(t, c.Nodes[2], "ha-all", `{"pattern":"^q$","definition":{"ha-mode":"all"}}`)
+	publish(t, ch, "q", 300, 100) // some before, some after the switch
+	awaitMembers(t, c.Nodes[0], "q", 3)
+	for i := 50; i < 350; i++ {
+		next(i)
+	}
+	// The node that had the only copy dies: nobody misses it.
+	c.Nodes[0].Kill()
+	for i := 350; i < 400; i++ {
+		next(i)
 	}
 }

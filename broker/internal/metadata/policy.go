@@ -132,7 +132,10 @@ func (s *State) reconfigure(v *VHost, place map[uint64]uint64) {
 			continue
 		}
 		if t := place[q.ID]; t != 0 && !q.Replicated() && q.Target == 0 && s.Groups[t] != nil && s.WantsReplicas(q) {
-			q.Target = t
+			moving := *q
+			moving.Target = t
+			q = &moving
+			s.replace(q)
 		}
 		s.changed(Change{Kind: QueueSet, Queue: q})
 	}

@@ -162,6 +162,14 @@ func (s *State) queueMoved(m *QueueMoved) {
 	if q == nil || q.Target != m.Target {
 		return
 	}
-	q.Group, q.Node, q.Target = q.Target, "", 0
-	s.changed(Change{Kind: QueueSet, Queue: q})
+	moved := *q
+	moved.Group, moved.Node, moved.Target = q.Target, "", 0
+	s.replace(&moved)
+	s.changed(Change{Kind: QueueSet, Queue: &moved})
+}
+
+// replace puts a changed copy in a queue's place: readers may still hold the old one.
+func (s *State) replace(q *Queue) {
+	s.VHosts[q.VHost].Queues[q.Name] = q
+	s.queues[q.ID] = q
 }

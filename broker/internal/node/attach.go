@@ -68,6 +68,10 @@ func (m *shardMachine) Handle(event any) {
 		e.answer(m.stats())
 	case timeEvent:
 		m.tick()
+	case keptEvent:
+		if m.shard.Queue(e.queue) != nil {
+			m.own = queue.AppendForwarded(m.own, e.queue, e.n)
+		}
 	case buriedEvent:
 		delete(m.dying, e.key)
 		if q := m.shard.Queue(e.key.queue); q != nil {
@@ -208,13 +212,16 @@ func (m *shardMachine) place(q *metadata.Queue) {
 	here := m.n.placeOf(q) == gateKey{m.g.ID, m.home()}
 	have := m.shard.Queue(q.ID)
 	if !here {
-		if have != nil && q.Target != m.g.ID {
+		if have != nil && q.Target != m.g.ID && !have.Sealed() {
 			m.own = queue.AppendDrop(m.own, q.ID)
 		}
 		return
 	}
 	if c := m.n.topology.Config(q); have == nil || have.Config != c {
 		m.own = queue.AppendSet(m.own, q.ID, c)
+	}
+	if q.Target != 0 && have != nil && !have.Sealed() {
+		m.own = queue.AppendSeal(m.own, q.ID)
 	}
 }
 

@@ -2,8 +2,11 @@ package node
 
 import (
 	"context"
+	"maps"
 	"net"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
@@ -19,11 +22,13 @@ type Consumer struct {
 	NoAck   bool
 
 	link    *Link
-	gate    *gate
+	gate    atomic.Pointer[gate] // changes when the queue moves
 	queueID uint64
 	spec    consumerSpec
-	held    map[uint64]struct{} // under gate.mu: not settled, or not known to be
-	over    bool                // under gate.mu: no delivery can come any more
+	over    bool // under gate.mu: no delivery can come any more
+
+	mu   sync.Mutex
+	held map[uint64]struct{} // not settled, or not known to be
 }
 
 // ClientInfo describes the client behind a link, for those who list connections.
@@ -50,12 +55,35 @@ func (g *gate) deliver(epoch uint32, consumer uint64, ds []queue.Delivery) {
 			g.n.cfg.Logger.Error("delivery dropped", "queue", c.Queue, "seq", d.Seq, "error", err)
 			continue
 		}
-		if !c.NoAck {
-			c.held[d.Seq] = struct{}{}
-		}
+		c.hold(d.Seq)
 		batch = append(batch, md)
 	}
 	c.link.session.Deliver(c, batch)
+}
+
+// hold notes a delivery that must be settled.
+func (c *Consumer) hold(seq uint64) {
+	if !c.NoAck {
+		c.mu.Lock()
+		c.held[seq] = struct{}{}
+		c.mu.Unlock()
+	}
+}
+
+// settledNow notes that deliveries are settled for certain.
+func (c *Consumer) settledNow(seqs []uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range seqs {
+		delete(c.held, s)
+	}
+}
+
+// holds returns what is not settled, sorted.
+func (c *Consumer) holds() []uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.held))
 }
 
 // refuseLocked gives back what came for a consumer that takes nothing any more. What
@@ -95,8 +123,9 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 	}
 	c := &Consumer{
 		Channel: s.Channel, Tag: s.Tag, Queue: s.Queue, NoAck: s.NoAck,
-		link: l, gate: g, queueID: q.ID, spec: spec, held: map[uint64]struct{}{},
+		link: l, queueID: q.ID, spec: spec, held: map[uint64]struct{}{},
 	}
+	c.gate.Store(g)
 	g.mu.Lock()
 	g.consumers[spec.ID] = c
 	g.mu.Unlock()
@@ -112,7 +141,7 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 
 // Cancel ends a subscription. What it holds can still be settled.
 func (l *Link) Cancel(ctx context.Context, c *Consumer) error {
-	g := c.gate
+	g := c.gate.Load()
 	g.mu.Lock()
 	c.spec.Ended = true
 	g.mu.Unlock()
@@ -131,14 +160,14 @@ func (l *Link) Cancel(ctx context.Context, c *Consumer) error {
 
 // forgetLocked forgets a consumer that takes nothing any more and holds nothing.
 func (g *gate) forgetLocked(c *Consumer) {
-	if c.over && len(c.held) == 0 {
+	if c.over && len(c.holds()) == 0 {
 		delete(g.consumers, c.spec.ID)
 	}
 }
 
 // end ends the consumer for good, as op says, without waiting.
 func (c *Consumer) end(op requestOp) {
-	g := c.gate
+	g := c.gate.Load()
 	g.mu.Lock()
 	c.spec.Ended = true
 	delete(g.consumers, c.spec.ID)
@@ -158,7 +187,8 @@ func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consum
 		return nil, d, 0, false, err
 	}
 	spec := consumerSpec{ID: l.n.consumerID.Add(1), NoAck: noAck, Ended: true}
-	c = &Consumer{Queue: queueName, NoAck: noAck, link: l, gate: g, queueID: q.ID, spec: spec, held: map[uint64]struct{}{}, over: true}
+	c = &Consumer{Queue: queueName, NoAck: noAck, link: l, queueID: q.ID, spec: spec, held: map[uint64]struct{}{}, over: true}
+	c.gate.Store(g)
 	a, err := l.n.ask(ctx, g, request{Queue: q.ID, Op: opGet, Spec: spec})
 	if err != nil || !a.Found {
 		return nil, d, 0, false, err
@@ -167,8 +197,8 @@ func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consum
 		return nil, d, 0, false, fault.New(fault.Internal, "queue '%s': message %d: %v", queueName, a.Delivery.Seq, err)
 	}
 	if !noAck {
+		c.hold(d.Seq)
 		g.mu.Lock()
-		c.held[d.Seq] = struct{}{}
 		g.consumers[spec.ID] = c
 		g.mu.Unlock()
 		l.mu.Lock()
@@ -195,12 +225,12 @@ func (l *Link) Settle(c *Consumer, seqs []uint64, how Outcome) {
 		b = queue.AppendDiscard(nil, c.queueID, queue.Rejected, rs)
 	}
 	l.bytes.Add(int64(len(b)))
-	c.gate.add(laneCommand{bytes: b, link: l, settled: c, seqs: seqs})
+	c.gate.Load().add(laneCommand{bytes: b, link: l, settled: c, seqs: seqs})
 }
 
 // Credit says that n deliveries of c reached the socket.
 func (l *Link) Credit(c *Consumer, n int) {
-	g := c.gate
+	g := c.gate.Load()
 	g.mu.Lock()
 	leader := g.leader
 	g.mu.Unlock()

@@ -23,6 +23,8 @@ func (n *Node) topologyChanged(changes []metadata.Change) {
 		case metadata.QueueSet, metadata.QueueGone:
 			if c.Kind == metadata.QueueGone {
 				n.queueGone(c.Queue)
+			} else {
+				n.regate(c.Queue)
 			}
 			for _, group := range n.groupsFor(c.Queue) {
 				n.host.Post(group, configEvent{c.Queue})

@@ -3,7 +3,6 @@ package node
 import (
 	"encoding/binary"
 	"encoding/json"
-	"slices"
 	"sync"
 
 	"github.com/warren-mq/warren/broker/internal/queue"
@@ -197,12 +196,7 @@ type consumerSpec struct {
 func (g *gate) attachLocked() {
 	a := attachment{Origin: g.n.origin(), Epoch: g.epoch}
 	for _, c := range g.consumers {
-		seqs := make([]uint64, 0, len(c.held))
-		for s := range c.held {
-			seqs = append(seqs, s)
-		}
-		slices.Sort(seqs)
-		a.Consumers = append(a.Consumers, attached{Queue: c.queueID, Spec: c.spec, Held: queue.Ranges(seqs)})
+		a.Consumers = append(a.Consumers, attached{Queue: c.queueID, Spec: c.spec, Held: queue.Ranges(c.holds())})
 	}
 	if g.leader == g.n.id.Replica {
 		g.n.host.Post(g.group, attachEvent{term: g.term, attachment: a})
@@ -231,9 +225,7 @@ func (g *gate) acked(upTo uint64) {
 	g.base += k
 	for i := range done {
 		if c := done[i].settled; c != nil {
-			for _, s := range done[i].seqs {
-				delete(c.held, s)
-			}
+			c.settledNow(done[i].seqs)
 			g.forgetLocked(c)
 		}
 	}
@@ -258,7 +250,7 @@ func (g *gate) abandon() {
 	g.base += uint64(len(lost))
 	g.waiting = nil
 	for _, c := range g.consumers {
-		clear(c.held)
+		c.settledNow(c.holds())
 	}
 	g.mu.Unlock()
 	g.n.finish(lost, true)

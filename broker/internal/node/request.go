@@ -85,6 +85,9 @@ func (n *Node) ask(ctx context.Context, g *gate, r request) (reply, error) {
 			}
 			sent = false
 		case <-retry.C:
+			if to := n.whereIs(r.Queue); to != nil && to != g {
+				g, r.Group, sent = to, to.group, false
+			}
 			if now := g.currentEpoch(); !sent || now != epoch {
 				epoch, sent = n.sendRequest(g, r)
 			}
@@ -94,6 +97,21 @@ func (n *Node) ask(ctx context.Context, g *gate, r request) (reply, error) {
 			return reply{}, n.unavailable(g, r.Queue)
 		}
 	}
+}
+
+// whereIs returns the gate to a queue's group, nil if the queue is gone.
+func (n *Node) whereIs(id uint64) *gate {
+	n.topologyMu.RLock()
+	q := n.topology.QueueByID(id)
+	n.topologyMu.RUnlock()
+	if q == nil {
+		return nil
+	}
+	g, err := n.gateOf(q)
+	if err != nil {
+		return nil
+	}
+	return g
 }
 
 // unavailable explains why a queue did not answer.
@@ -170,6 +188,10 @@ func (m *shardMachine) request(r request) {
 		return
 	}
 	q := m.shard.Queue(r.Queue)
+	if q != nil && q.Sealed() {
+		r.answer(reply{ID: r.ID, NotLeader: true}) // it moves: the asker looks again where it is
+		return
+	}
 	if q == nil {
 		// The topology has it, this shard not yet: wait for it.
 		r.deadline = m.n.now().Add(proposeTimeout)

@@ -125,6 +125,7 @@ func (m *shardMachine) Flush() {
 func (m *shardMachine) dispatch() {
 	now := m.n.now().UnixMilli()
 	for _, q := range m.shard.Touched() {
+		m.move(q)
 		todo := q.Dispatch(now, m)
 		if todo.Empty() {
 			continue

@@ -44,6 +44,9 @@ type statEvent struct{ answer func([]QueueStatus) }
 func (m *shardMachine) stats() []QueueStatus {
 	var list []QueueStatus
 	m.shard.Queues(func(q *queue.Queue) {
+		if q.Sealed() {
+			return // it is elsewhere, or on its way
+		}
 		s := QueueStatus{ID: q.ID, Leader: m.n.cfg.Name, Bytes: q.Bytes()}
 		s.Ready, s.Unacked, s.Consumers = q.Counts()
 		list = append(list, s)

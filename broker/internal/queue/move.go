@@ -38,6 +38,8 @@ func (q *Queue) Exported() bool { return q.lead != nil && q.lead.exported }
 // the move is complete.
 func (q *Queue) Export(bytesMax int) [][]byte {
 	q.lead.exported = true
+	// The leader knows better than the mark what was delivered.
+	mark := max(q.lead.fresh, max(q.lead.cursor, 1)-1)
 	var commands [][]byte
 	var b []byte
 	var at, count, countAt int
@@ -47,7 +49,7 @@ func (q *Queue) Export(bytesMax int) [][]byte {
 		b = append(b, flags)
 		b = q.Config.append(b)
 		b = binary.LittleEndian.AppendUint64(b, q.next)
-		b = binary.LittleEndian.AppendUint64(b, q.mark)
+		b = binary.LittleEndian.AppendUint64(b, mark)
 		count, countAt = 0, len(b)
 		b = binary.LittleEndian.AppendUint32(b, 0)
 	}

@@ -1,0 +1,88 @@
+package node
+
+import (
+	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/queue"
+)
+
+// keptEvent says that commands forwarded for a queue that moved were taken.
+type keptEvent struct {
+	queue uint64
+	n     uint32
+}
+
+// move drives the queues of this group that a policy replicates: it seals each,
+// exports it to its placement group and tells the topology, and forwards what still
+// arrives here for it.
+func (m *shardMachine) move(q *queue.Queue) {
+	if !q.Sealed() {
+		return
+	}
+	m.n.topologyMu.RLock()
+	meta := m.n.topology.QueueByID(q.ID)
+	var target uint64
+	moved := false
+	if meta != nil {
+		target, moved = meta.Target, meta.Group != 0
+		if moved {
+			target = meta.Group
+		}
+	}
+	m.n.topologyMu.RUnlock()
+	if target == 0 {
+		return
+	}
+	g := m.n.gate(gateKey{group: target})
+	if !moved && !q.Exported() {
+		m.n.cfg.Logger.Info("queue moves to its replicas", "queue", q.Config.Name, "vhost", q.Config.VHost, "messages", q.Len())
+		commands := q.Export(laneBatchBytesMax)
+		for i, b := range commands {
+			c := laneCommand{bytes: b}
+			if i == len(commands)-1 {
+				c.done = func(bool) {
+					m.n.proposeLater(&metadata.Command{QueueMoved: &metadata.QueueMoved{ID: q.ID, Target: target}})
+				}
+			}
+			g.add(c)
+		}
+	}
+	for _, b := range q.TakeKept() {
+		g.add(laneCommand{bytes: b, done: func(bool) { m.n.host.Post(m.g.ID, keptEvent{q.ID, 1}) }})
+	}
+}
+
+// regate moves this node's consumers of a queue to the group that it moved to; what
+// they hold they keep.
+func (n *Node) regate(q *metadata.Queue) {
+	if q.Group == 0 {
+		return
+	}
+	to := n.gate(gateKey{group: q.Group})
+	var moving []*Consumer
+	for _, g := range n.allGates() {
+		if g == to {
+			continue
+		}
+		g.mu.Lock()
+		for id, c := range g.consumers {
+			if c.queueID == q.ID {
+				delete(g.consumers, id)
+				moving = append(moving, c)
+			}
+		}
+		g.mu.Unlock()
+	}
+	if len(moving) == 0 {
+		return
+	}
+	to.mu.Lock()
+	for _, c := range moving {
+		to.consumers[c.spec.ID] = c
+		c.gate.Store(to)
+	}
+	leader, term := to.leader, to.term
+	to.mu.Unlock()
+	if leader != 0 {
+		to.led(leader, term)
+	}
+}
