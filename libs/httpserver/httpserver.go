@@ -43,9 +43,11 @@ type Config struct {
 	// Ready are the checks behind /health/ready, by name.
 	Ready map[string]Check
 	// Details, when set, is shown as JSON under "details" at /health, for example the state of every binding.
-	Details           func() any
-	BodyBytesMax      int64
-	RequestTimeout    time.Duration // the request's context ends after it; event streams are exempt
+	Details        func() any
+	BodyBytesMax   int64
+	RequestTimeout time.Duration // the request's context ends after it; event streams are exempt
+	// Streams tells the requests that are event streams although they do not accept text/event-stream by name, as curl's.
+	Streams           func(*http.Request) bool
 	ReadHeaderTimeout time.Duration
 	ShutdownTimeout   time.Duration
 	Logger            *slog.Logger // slog.Default when nil

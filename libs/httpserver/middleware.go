@@ -81,7 +81,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		// One byte more than the limit, so that huma's own limit answers first.
 		r.Body = http.MaxBytesReader(w, r.Body, s.cfg.BodyBytesMax+1)
 		ctx, cancel := r.Context(), context.CancelFunc(nil)
-		if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		if s.stream(r) {
 			ctx, cancel = context.WithCancel(ctx)
 			defer context.AfterFunc(s.closing, cancel)()
 		} else {
@@ -90,4 +90,8 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+func (s *Server) stream(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/event-stream") || s.cfg.Streams != nil && s.cfg.Streams(r)
 }
