@@ -1,0 +1,113 @@
+// Package chassis is what the four services have in common: settings, database, outbox and inbox, bindings, HTTP server, the
+// order of start and stop. What a service is about stands in its own directory.
+package chassis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/warren-mq/warren/libs/httpserver"
+	"github.com/warren-mq/warren/libs/outbox"
+	"github.com/warren-mq/warren/libs/run"
+	"github.com/warren-mq/warren/libs/sqldb"
+	"github.com/warren-mq/warren/libs/stream"
+	"github.com/warren-mq/warren/libs/stream/oteltrace"
+	"github.com/warren-mq/warren/libs/stream/rabbit"
+	"github.com/warren-mq/warren/libs/telemetry"
+)
+
+// Service is one service, assembled but not running.
+type Service struct {
+	DB     *sqldb.DB
+	Server *httpserver.Server
+	Log    *slog.Logger
+	// Ready are the checks behind /health/ready; add to them before Run.
+	Ready map[string]httpserver.Check
+
+	cfg       Config
+	app       *stream.App
+	telemetry *telemetry.Telemetry
+}
+
+// Open connects what a service is made of and brings its database up to date. Nothing listens yet. The caller must Run it.
+func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (_ *Service, err error) {
+	s := &Service{cfg: cfg, Ready: map[string]httpserver.Check{}}
+	s.telemetry, err = telemetry.Start(ctx, telemetry.Config{
+		Service: cfg.Service, Getenv: cfg.Getenv, Log: stderr, Level: cfg.LogLevel, Format: cfg.LogFormat,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.Log = s.telemetry.Logger
+	slog.SetDefault(s.Log)
+	if s.DB, err = OpenDB(ctx, cfg.Database, migrations); err != nil {
+		return nil, errors.Join(err, s.telemetry.Shutdown(ctx))
+	}
+	binder, err := rabbit.New(rabbit.Config{Addresses: cfg.AMQP, ConnectionName: cfg.Service, Logger: s.Log})
+	if err != nil {
+		return nil, errors.Join(err, s.DB.Close(), s.telemetry.Shutdown(ctx))
+	}
+	s.app = stream.New(binder, stream.WithInstrumentation(oteltrace.New(oteltrace.Config{})), stream.WithLogger(s.Log))
+	s.Ready["broker"] = s.app.Ready
+	s.Ready["database"] = s.DB.Reader.PingContext
+	s.Server = httpserver.New(httpserver.Config{
+		Service: cfg.Service, Address: cfg.Address, TraceBaseURL: cfg.TraceURL, Ready: s.Ready, Logger: s.Log,
+		Details: func() any { return s.app.Health() }, Streams: eventStream,
+	})
+	return s, nil
+}
+
+// eventStream finds the requests that go on for as long as the client listens, whatever it says it accepts.
+func eventStream(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/events") }
+
+// OpenDB opens a database, a file's directory included, and migrates it.
+func OpenDB(ctx context.Context, address string, migrations fs.FS) (*sqldb.DB, error) {
+	if !strings.Contains(address, "://") {
+		if err := os.MkdirAll(filepath.Dir(address), 0o750); err != nil {
+			return nil, fmt.Errorf("data directory: %w", err)
+		}
+	}
+	db, err := sqldb.Open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(migrate(ctx, db, migrations), outbox.Migrate(ctx, db)); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Run starts everything, works until ctx ends, and stops in the opposite order: first no new request and no new message, then
+// what is under way, then the connections. more are the service's own loops; they end before the outbox's relay does.
+func (s *Service) Run(ctx context.Context, more ...run.Component) error {
+	relay := outbox.NewRelay(s.DB, s.app, outbox.RelayConfig{Logger: s.Log})
+	parts := []run.Component{
+		{Name: "telemetry", Stop: s.telemetry.Shutdown},
+		{Name: "database", Stop: func(context.Context) error { return s.DB.Close() }},
+		// It listens first, so that a taken port is the only thing that happens, and serves last.
+		{Name: "address", Start: s.listen},
+		{Name: "bindings", Start: s.app.Start, Stop: s.app.Stop},
+		{Name: "relay", Run: relay.Run},
+	}
+	parts = append(parts, more...)
+	parts = append(parts, run.Component{Name: "http", Run: s.Server.Run})
+	s.Log.InfoContext(ctx, "starting", "address", s.cfg.Address, "database", string(s.DB.Dialect), "quorum_queues", s.cfg.Quorum)
+	err := run.Components(ctx, s.Log, parts...)
+	s.Log.InfoContext(ctx, "stopped")
+	return err
+}
+
+func (s *Service) listen(ctx context.Context) error {
+	if err := s.Server.Start(ctx); err != nil {
+		return run.UsageError{Err: fmt.Errorf("%w; %s_HTTP moves it", err, strings.ToUpper(s.cfg.Service))}
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package chassis
+
+import (
+	"log/slog"
+	"path/filepath"
+	"strings"
+
+	"github.com/warren-mq/warren/libs/telemetry"
+)
+
+// Config is what every service is told from outside.
+type Config struct {
+	Service string
+	// Address the HTTP API listens on: <SERVICE>_HTTP.
+	Address string
+	// Database is a PostgreSQL URL or the path of an SQLite file: <SERVICE>_DATABASE_URL, else <SERVICE>_DATA/<service>.db.
+	Database string
+	// AMQP addresses of the broker, tried in turn; a proxy's is enough: AMQP_ADDRESSES.
+	AMQP []string
+	// Quorum asks for replicated queues: QUORUM_QUEUES.
+	Quorum bool
+	// TraceURL is where people look at traces: TRACE_URL.
+	TraceURL string
+	// LogFormat and LogLevel: LOG_FORMAT, LOG_LEVEL.
+	LogFormat telemetry.Format
+	LogLevel  slog.Level
+	// Getenv is for OpenTelemetry's own variables, OTEL_*.
+	Getenv func(string) string
+}
+
+// DefaultAMQP is the balancer's address.
+const DefaultAMQP = "amqp://guest:guest@127.0.0.1:5670/"
+
+// Read reads the settings that all services share. port is the service's default one.
+func Read(e *Env, service, port string) Config {
+	prefix := strings.ToUpper(service)
+	c := Config{
+		Service:   service,
+		Address:   e.Address(prefix+"_HTTP", "127.0.0.1:"+port),
+		Database:  e.URL(prefix+"_DATABASE_URL", "", "postgres", "postgresql"),
+		AMQP:      e.URLs("AMQP_ADDRESSES", DefaultAMQP, "amqp", "amqps"),
+		Quorum:    e.Bool("QUORUM_QUEUES", true),
+		TraceURL:  e.URL("TRACE_URL", "http://127.0.0.1:16686", "http", "https"),
+		LogFormat: telemetry.Format(e.OneOf("LOG_FORMAT", string(telemetry.FormatJSON), string(telemetry.FormatBracket))),
+		Getenv:    e.get,
+	}
+	if c.Database == "" {
+		c.Database = filepath.Join(e.String(prefix+"_DATA", filepath.Join(".warren", "data", service)), service+".db")
+	}
+	// The words are slog's own: this cannot fail.
+	_ = c.LogLevel.UnmarshalText([]byte(e.OneOf("LOG_LEVEL", "info", "debug", "warn", "error")))
+	return c
+}

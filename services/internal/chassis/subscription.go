@@ -1,0 +1,90 @@
+package chassis
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/warren-mq/warren/libs/outbox"
+	"github.com/warren-mq/warren/libs/sqldb"
+	"github.com/warren-mq/warren/libs/stream"
+	"github.com/warren-mq/warren/services/events"
+)
+
+// Attempts of a handler before its message is dead-lettered; with the pauses between them about 15 s.
+const attemptsMax = 5
+
+// Subscription is a service's reaction to one kind of event.
+type Subscription struct {
+	Destination string
+	bind        func(app *stream.App, b stream.Binding, db *sqldb.DB)
+	deliver     func(ctx context.Context, db *sqldb.DB, id string, payload []byte) error
+}
+
+// On says that f applies events of type T. It runs in the transaction that notes the message in the inbox: once per message,
+// whatever is delivered twice.
+func On[T events.Event](f func(ctx context.Context, tx *sql.Tx, e T) error) Subscription {
+	var kind T
+	destination := kind.Destination()
+	apply := func(ctx context.Context, db *sqldb.DB, id string, e T) error {
+		trace.SpanFromContext(ctx).SetAttributes(attribute.String("app.key", e.Key()))
+		if err := e.Validate(); err != nil {
+			return stream.Reject(fmt.Errorf("%s: %w", e.Type(), err))
+		}
+		_, err := outbox.Process(ctx, db, destination, id, func(ctx context.Context, tx *sql.Tx) error { return f(ctx, tx, e) })
+		if errors.Is(err, outbox.ErrNoMessageID) {
+			return stream.Reject(err)
+		}
+		return err
+	}
+	return Subscription{
+		Destination: destination,
+		bind: func(app *stream.App, b stream.Binding, db *sqldb.DB) {
+			stream.Consume(app, b, func(ctx context.Context, m stream.Message[T]) error { return apply(ctx, db, m.ID, m.Payload) })
+		},
+		deliver: func(ctx context.Context, db *sqldb.DB, id string, payload []byte) error {
+			var e T
+			if err := json.Unmarshal(payload, &e); err != nil {
+				return err
+			}
+			return apply(ctx, db, id, e)
+		},
+	}
+}
+
+// Deliver hands a message to the subscription without a broker, for tests of many services in one process.
+func (s Subscription) Deliver(ctx context.Context, db *sqldb.DB, id string, payload []byte) error {
+	return s.deliver(ctx, db, id, payload)
+}
+
+// Subscribe binds a subscription to <destination>.<group>.
+func (s *Service) Subscribe(group string, subscriptions ...Subscription) {
+	for _, sub := range subscriptions {
+		sub.bind(s.app, stream.Binding{
+			Name: sub.Destination + "-in-0", Destination: sub.Destination, Group: group,
+			Consumer: stream.ConsumerProperties{AutoBindDLQ: true, MaxAttempts: attemptsMax, Queue: s.queue()},
+		}, s.DB)
+	}
+}
+
+// Publish binds the outputs that the outbox publishes through, and declares the queues of all who listen: an event is kept for a
+// service that has never run.
+func (s *Service) Publish(destinations ...string) {
+	for _, d := range destinations {
+		s.app.Bind(stream.Binding{
+			Name: d, Destination: d,
+			Producer: stream.ProducerProperties{AutoBindDLQ: true, RequiredGroups: events.Subscribers(d), Queue: s.queue()},
+		})
+	}
+}
+
+// queue is how all queues are declared; publishers and members of a group must agree.
+func (s *Service) queue() stream.QueueProperties {
+	q := stream.Quorum{Enabled: s.cfg.Quorum}
+	return stream.QueueProperties{Quorum: q, DLQ: stream.DeadLetterQueueProperties{Quorum: q}}
+}

@@ -1,0 +1,54 @@
+package order
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/warren-mq/warren/services/events"
+)
+
+// listing is what order knows of a product.
+type listing struct {
+	name     string
+	price    int64
+	currency string
+}
+
+// productListed keeps the newest revision of each entry.
+func (s *Service) productListed(ctx context.Context, tx *sql.Tx, e events.ProductListed) error {
+	_, err := tx.ExecContext(ctx, s.db.Rebind(
+		`INSERT INTO catalogue (sku, name, price, currency, revision) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price, currency = excluded.currency, revision = excluded.revision
+		WHERE excluded.revision > catalogue.revision`),
+		e.SKU, e.Name, e.Price, e.Currency, e.Revision)
+	if err != nil {
+		return fmt.Errorf("order: catalogue: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) listed(ctx context.Context, tx *sql.Tx, sku string) (l listing, found bool, err error) {
+	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT name, price, currency FROM catalogue WHERE sku = ?`), sku)
+	err = row.Scan(&l.name, &l.price, &l.currency)
+	if errors.Is(err, sql.ErrNoRows) {
+		return listing{}, false, nil
+	}
+	if err != nil {
+		return listing{}, false, fmt.Errorf("order: catalogue: %w", err)
+	}
+	return l, true, nil
+}
+
+// CatalogueKnown is nil once a product is known; before, every order would be refused.
+func (s *Service) CatalogueKnown(ctx context.Context) error {
+	var n int
+	if err := s.db.Reader.QueryRowContext(ctx, `SELECT count(*) FROM catalogue`).Scan(&n); err != nil {
+		return fmt.Errorf("order: catalogue: %w", err)
+	}
+	if n == 0 {
+		return errors.New("product has not published its catalogue yet")
+	}
+	return nil
+}

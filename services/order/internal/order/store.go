@@ -1,0 +1,174 @@
+package order
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/warren-mq/warren/services/internal/chassis"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations make the service's tables.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the directory is compiled in
+	}
+	return sub
+}
+
+const columns = `id, customer_id, state, currency, total, items, reason, cancel_ms, trace_id, entries, placed_ms, updated_ms`
+
+func (s *Service) insert(ctx context.Context, tx *sql.Tx, o Order) error {
+	items, err := json.Marshal(o.Items)
+	if err != nil {
+		return fmt.Errorf("order: items: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO orders (`+columns+`, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+		o.ID, o.CustomerID, o.State, o.Currency, o.Total, string(items), o.Reason, millis(o.CancelAt), o.TraceID, 0,
+		millis(o.PlacedAt), millis(o.UpdatedAt), o.Status())
+	if err != nil {
+		return fmt.Errorf("order: insert: %w", err)
+	}
+	return nil
+}
+
+// note saves what can change of an order and adds a line to its timeline.
+func (s *Service) note(ctx context.Context, tx *sql.Tx, o *Order, event, detail string) error {
+	o.entries++
+	o.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
+	_, err := tx.ExecContext(ctx, s.db.Rebind(
+		`UPDATE orders SET state = ?, status = ?, reason = ?, cancel_ms = ?, entries = ?, updated_ms = ? WHERE id = ?`),
+		o.State, o.Status(), o.Reason, millis(o.CancelAt), o.entries, millis(o.UpdatedAt), o.ID)
+	if err != nil {
+		return fmt.Errorf("order: save: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO timeline (order_id, seq, at_ms, event, status, detail) VALUES (?, ?, ?, ?, ?, ?)`),
+		o.ID, o.entries, millis(o.UpdatedAt), event, o.Status(), detail)
+	if err != nil {
+		return fmt.Errorf("order: timeline: %w", err)
+	}
+	return nil
+}
+
+// lock returns an order and keeps it from others until tx ends.
+func (s *Service) lock(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
+	return scan(tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM orders WHERE id = ?`+chassis.ForUpdate(s.db)), id))
+}
+
+// Get returns an order.
+func (s *Service) Get(ctx context.Context, id string) (Order, error) {
+	return scan(s.db.Reader.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM orders WHERE id = ?`), id))
+}
+
+// List returns orders, the newest first, beginning after the id before ("" is the start). An empty status is all.
+func (s *Service) List(ctx context.Context, status Status, before string, limit int) ([]Order, error) {
+	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(
+		`SELECT `+columns+` FROM orders WHERE (? = '' OR status = ?) AND (? = '' OR id < ?) ORDER BY id DESC LIMIT ?`),
+		status, status, before, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("order: list: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Order
+	for rows.Next() {
+		o, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, o)
+	}
+	return out, rows.Err()
+}
+
+// Timeline returns the lines of an order's timeline after a sequence number.
+func (s *Service) Timeline(ctx context.Context, id string, after int64) ([]Entry, error) {
+	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(
+		`SELECT seq, at_ms, event, status, detail FROM timeline WHERE order_id = ? AND seq > ? ORDER BY seq`), id, after)
+	if err != nil {
+		return nil, fmt.Errorf("order: timeline: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Entry
+	for rows.Next() {
+		var e Entry
+		var at int64
+		if err := rows.Scan(&e.Seq, &at, &e.Event, &e.Status, &e.Detail); err != nil {
+			return nil, fmt.Errorf("order: timeline: %w", err)
+		}
+		e.At = time.UnixMilli(at).UTC()
+		out = append(out, e)
+	}
+	return out, rows.Err()
+}
+
+// Follow calls f with each line of the timeline after a sequence number as it is written, until f fails or ctx ends. idle is
+// called after each pause without news.
+func (s *Service) Follow(ctx context.Context, id string, after int64, pause time.Duration, f func(Entry) error, idle func() error) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		changed := s.changes.wait() // before the look, so that nothing falls between
+		entries, err := s.Timeline(ctx, id, after)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if err := f(e); err != nil {
+				return err
+			}
+			after = e.Seq
+		}
+		timer.Reset(pause)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
+		case <-timer.C:
+			if err := idle(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func scan(row interface{ Scan(...any) error }) (Order, error) {
+	var o Order
+	var items string
+	var cancelled, placed, updated int64
+	err := row.Scan(&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.Total, &items, &o.Reason, &cancelled, &o.TraceID, &o.entries, &placed, &updated)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Order{}, ErrNotFound
+	}
+	if err == nil {
+		err = json.Unmarshal([]byte(items), &o.Items)
+	}
+	if err != nil {
+		return Order{}, fmt.Errorf("order: read: %w", err)
+	}
+	o.CancelAt, o.PlacedAt, o.UpdatedAt = fromMillis(cancelled), fromMillis(placed), fromMillis(updated)
+	return o, nil
+}
+
+// millis is how a time is stored; the zero time is 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

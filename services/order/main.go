@@ -1,0 +1,34 @@
+// Command order is the service that takes orders and follows them.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/warren-mq/warren/libs/run"
+	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/order/internal/order"
+)
+
+func main() { os.Exit(run.Main("order", serve)) }
+
+// serve puts the service together and runs it until ctx ends.
+func serve(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	if done, err := chassis.Command(ctx, cfg, args); done {
+		return err
+	}
+	s, err := chassis.Open(ctx, cfg, order.Migrations(), stderr)
+	if err != nil {
+		return err
+	}
+	orders := order.New(s.DB, s.Log)
+	bind(s, orders)
+	s.Ready["catalogue"] = orders.CatalogueKnown
+	routes(s.Server.API, orders, cfg.TraceURL)
+	return s.Run(ctx)
+}

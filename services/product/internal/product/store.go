@@ -1,0 +1,151 @@
+package product
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/warren-mq/warren/services/internal/chassis"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations make the service's tables.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the directory is compiled in
+	}
+	return sub
+}
+
+// ErrNotFound says that the catalogue has no such product.
+var ErrNotFound = errors.New("product: not found")
+
+const columns = `sku, name, price, currency, revision, stock, reserved`
+
+// reservation is what is, was or will not be set aside for an order.
+type reservation struct {
+	orderID string
+	state   State
+	reason  string
+	items   map[string]int64 // pieces per SKU
+}
+
+// lock returns the order's reservation, a new one in state None if there is none, and keeps it from others until tx ends.
+func (s *Service) lock(ctx context.Context, tx *sql.Tx, orderID string) (reservation, error) {
+	_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO reservations (order_id, state, reason, updated_ms) VALUES (?, ?, '', ?) ON CONFLICT DO NOTHING`),
+		orderID, None, time.Now().UnixMilli())
+	if err != nil {
+		return reservation{}, fmt.Errorf("product: lock reservation: %w", err)
+	}
+	r := reservation{orderID: orderID, items: map[string]int64{}}
+	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT state, reason FROM reservations WHERE order_id = ?`+chassis.ForUpdate(s.db)), orderID)
+	if err := row.Scan(&r.state, &r.reason); err != nil {
+		return reservation{}, fmt.Errorf("product: read reservation: %w", err)
+	}
+	if r.state == None {
+		return r, nil
+	}
+	rows, err := tx.QueryContext(ctx, s.db.Rebind(`SELECT sku, quantity FROM reservation_items WHERE order_id = ?`), orderID)
+	if err != nil {
+		return reservation{}, fmt.Errorf("product: read reservation: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var sku string
+		var n int64
+		if err := rows.Scan(&sku, &n); err != nil {
+			return reservation{}, fmt.Errorf("product: read reservation: %w", err)
+		}
+		r.items[sku] = n
+	}
+	return r, rows.Err()
+}
+
+func (s *Service) save(ctx context.Context, tx *sql.Tx, r reservation) error {
+	_, err := tx.ExecContext(ctx, s.db.Rebind(`UPDATE reservations SET state = ?, reason = ?, updated_ms = ? WHERE order_id = ?`),
+		r.state, r.reason, time.Now().UnixMilli(), r.orderID)
+	if err != nil {
+		return fmt.Errorf("product: save reservation: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) saveItems(ctx context.Context, tx *sql.Tx, r reservation) error {
+	for _, sku := range skus(r.items) {
+		_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO reservation_items (order_id, sku, quantity) VALUES (?, ?, ?)`), r.orderID, sku, r.items[sku])
+		if err != nil {
+			return fmt.Errorf("product: save reservation: %w", err)
+		}
+	}
+	return nil
+}
+
+// move changes the stock of one product by n pieces and writes the ledger.
+func (s *Service) move(ctx context.Context, tx *sql.Tx, orderID, sku string, n int64, e effect) error {
+	_, err := tx.ExecContext(ctx, s.db.Rebind(`UPDATE products SET stock = stock + ?, reserved = reserved + ? WHERE sku = ?`),
+		e.stock*n, e.reserved*n, sku)
+	if err != nil {
+		return fmt.Errorf("product: move stock: %w", err)
+	}
+	_, err = tx.ExecContext(ctx, s.db.Rebind(
+		`INSERT INTO movements (id, order_id, sku, kind, stock_delta, reserved_delta, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)`),
+		newID(), orderID, sku, e.kind, e.stock*n, e.reserved*n, time.Now().UnixMilli())
+	if err != nil {
+		return fmt.Errorf("product: ledger: %w", err)
+	}
+	return nil
+}
+
+func (s *Service) lockProduct(ctx context.Context, tx *sql.Tx, sku string) (p Product, known bool, err error) {
+	p, err = scan(tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM products WHERE sku = ?`+chassis.ForUpdate(s.db)), sku))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Product{}, false, nil
+	}
+	return p, err == nil, err
+}
+
+// Get returns a product.
+func (s *Service) Get(ctx context.Context, sku string) (Product, error) {
+	p, err := scan(s.db.Reader.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM products WHERE sku = ?`), sku))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Product{}, ErrNotFound
+	}
+	return p, err
+}
+
+// List returns products by SKU, beginning after one ("" is the start).
+func (s *Service) List(ctx context.Context, after string, limit int) ([]Product, error) {
+	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM products WHERE sku > ? ORDER BY sku LIMIT ?`), after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("product: list: %w", err)
+	}
+	return scanAll(rows)
+}
+
+func scanAll(rows *sql.Rows) ([]Product, error) {
+	defer func() { _ = rows.Close() }()
+	var out []Product
+	for rows.Next() {
+		p, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, rows.Err()
+}
+
+func scan(row interface{ Scan(...any) error }) (Product, error) {
+	var p Product
+	if err := row.Scan(&p.SKU, &p.Name, &p.Price, &p.Currency, &p.Revision, &p.Stock, &p.Reserved); err != nil {
+		return Product{}, fmt.Errorf("product: read: %w", err)
+	}
+	return p, nil
+}

@@ -1,0 +1,33 @@
+// Command product is the service that keeps the catalogue and the stock.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/warren-mq/warren/libs/run"
+	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/product/internal/product"
+)
+
+func main() { os.Exit(run.Main("product", serve)) }
+
+// serve puts the service together and runs it until ctx ends.
+func serve(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	if done, err := chassis.Command(ctx, cfg, args); done {
+		return err
+	}
+	s, err := chassis.Open(ctx, cfg, product.Migrations(), stderr)
+	if err != nil {
+		return err
+	}
+	products := product.New(s.DB, s.Log)
+	bind(s, products)
+	routes(s.Server.API, products)
+	return s.Run(ctx, run.Component{Name: "catalogue", Start: products.Seed})
+}

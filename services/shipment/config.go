@@ -1,0 +1,23 @@
+package main
+
+import (
+	"time"
+
+	"github.com/warren-mq/warren/services/internal/chassis"
+)
+
+// defaultPacking leaves time to cancel by hand.
+const defaultPacking = 2 * time.Second
+
+type config struct {
+	chassis.Config
+	// Packing is how long a parcel takes from complete to gone: SHIPMENT_PACKING.
+	Packing time.Duration
+}
+
+// readConfig reads the environment; nobody else does.
+func readConfig(getenv func(string) string) (config, error) {
+	e := chassis.NewEnv(getenv)
+	cfg := config{Config: chassis.Read(e, "shipment", "8083"), Packing: e.Duration("SHIPMENT_PACKING", defaultPacking)}
+	return cfg, e.Err()
+}

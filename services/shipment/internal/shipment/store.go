@@ -1,0 +1,112 @@
+package shipment
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/warren-mq/warren/services/internal/chassis"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrations make the service's tables.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		panic(err) // the directory is compiled in
+	}
+	return sub
+}
+
+// ErrNotFound says that there is no shipment for the order.
+var ErrNotFound = errors.New("shipment: not found")
+
+const columns = `order_id, id, state, reason, due_ms, traceparent, updated_ms`
+
+// lock returns the order's shipment, a new one in state None if there is none, and keeps it from others until tx ends.
+func (s *Service) lock(ctx context.Context, tx *sql.Tx, orderID string) (Shipment, error) {
+	_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO shipments (`+columns+`) VALUES (?, ?, ?, '', 0, '', ?) ON CONFLICT DO NOTHING`),
+		orderID, newID(), None, time.Now().UnixMilli())
+	if err != nil {
+		return Shipment{}, fmt.Errorf("shipment: lock: %w", err)
+	}
+	return scan(tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM shipments WHERE order_id = ?`+chassis.ForUpdate(s.db)), orderID))
+}
+
+func (s *Service) save(ctx context.Context, tx *sql.Tx, p Shipment) error {
+	var due int64
+	if !p.DueAt.IsZero() {
+		due = p.DueAt.UnixMilli()
+	}
+	_, err := tx.ExecContext(ctx, s.db.Rebind(
+		`UPDATE shipments SET state = ?, reason = ?, due_ms = ?, traceparent = ?, updated_ms = ? WHERE order_id = ?`),
+		p.State, p.Reason, due, p.traceparent, time.Now().UnixMilli(), p.OrderID)
+	if err != nil {
+		return fmt.Errorf("shipment: save: %w", err)
+	}
+	return nil
+}
+
+// enter adds to the log of what left the house.
+func (s *Service) enter(ctx context.Context, tx *sql.Tx, p Shipment, at time.Time) error {
+	_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO dispatches (id, order_id, at_ms) VALUES (?, ?, ?)`), newID(), p.OrderID, at.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("shipment: log: %w", err)
+	}
+	return nil
+}
+
+// packed returns what is being packed, the one that is due first first.
+func (s *Service) packed(ctx context.Context, limit int) ([]Shipment, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM shipments WHERE state = 'packing' ORDER BY due_ms LIMIT ?`, limit)
+}
+
+// Get returns the shipment of an order.
+func (s *Service) Get(ctx context.Context, orderID string) (Shipment, error) {
+	p, err := scan(s.db.Reader.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM shipments WHERE order_id = ?`), orderID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return Shipment{}, ErrNotFound
+	}
+	return p, err
+}
+
+// List returns shipments, those of the newest orders first, beginning after the order id before ("" is the start).
+func (s *Service) List(ctx context.Context, before string, limit int) ([]Shipment, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM shipments WHERE (? = '' OR order_id < ?) ORDER BY order_id DESC LIMIT ?`, before, before, limit)
+}
+
+func (s *Service) query(ctx context.Context, query string, args ...any) ([]Shipment, error) {
+	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(query), args...)
+	if err != nil {
+		return nil, fmt.Errorf("shipment: list: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Shipment
+	for rows.Next() {
+		p, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, rows.Err()
+}
+
+func scan(row interface{ Scan(...any) error }) (Shipment, error) {
+	var p Shipment
+	var due, updated int64
+	if err := row.Scan(&p.OrderID, &p.ID, &p.State, &p.Reason, &due, &p.traceparent, &updated); err != nil {
+		return Shipment{}, fmt.Errorf("shipment: read: %w", err)
+	}
+	if due != 0 {
+		p.DueAt = time.UnixMilli(due).UTC()
+	}
+	p.UpdatedAt = time.UnixMilli(updated).UTC()
+	return p, nil
+}

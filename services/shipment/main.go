@@ -1,0 +1,33 @@
+// Command shipment is the service that sends parcels.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+
+	"github.com/warren-mq/warren/libs/run"
+	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/shipment/internal/shipment"
+)
+
+func main() { os.Exit(run.Main("shipment", serve)) }
+
+// serve puts the service together and runs it until ctx ends.
+func serve(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	cfg, err := readConfig(getenv)
+	if err != nil {
+		return err
+	}
+	if done, err := chassis.Command(ctx, cfg.Config, args); done {
+		return err
+	}
+	s, err := chassis.Open(ctx, cfg.Config, shipment.Migrations(), stderr)
+	if err != nil {
+		return err
+	}
+	shipments := shipment.New(s.DB, cfg.Packing, s.Log)
+	bind(s, shipments)
+	routes(s.Server.API, shipments)
+	return s.Run(ctx, run.Component{Name: "dispatch", Run: shipments.Dispatch})
+}
