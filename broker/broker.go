@@ -183,7 +183,7 @@ func (n *Node) JoinCluster(peer string, force bool) error {
 // Run serves until ctx ends or the node can't go on. It hands leaderships over before
 // it stops, unless Kill was called.
 func (n *Node) Run(ctx context.Context) error {
-	api := &http.Server{Handler: management.New(api{n}, n.cfg.Logger), ReadHeaderTimeout: headerReadTimeout}
+	api := &http.Server{Handler: management.New(api{n}, n.cfg.Logger, n.cfg.GuestRemote), ReadHeaderTimeout: headerReadTimeout}
 	served := make(chan error, 1)
 	go func() { served <- api.Serve(n.httpL) }()
 	var err error

@@ -27,13 +27,15 @@ type Broker interface {
 const bodyBytesMax = 1 << 20
 
 type handler struct {
-	b   Broker
-	log *slog.Logger
+	b           Broker
+	log         *slog.Logger
+	guestRemote bool
 }
 
-// New returns the handler of all paths.
-func New(b Broker, log *slog.Logger) http.Handler {
-	h := &handler{b, log}
+// New returns the handler of all paths. guestRemote lets user guest in from other
+// machines.
+func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
+	h := &handler{b, log, guestRemote}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))
@@ -76,11 +78,12 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 	write(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// authenticated lets users in who know their password; guest only from this machine.
+// authenticated lets users in who know their password; guest only from this machine,
+// unless the setting says otherwise.
 func (h *handler) authenticated(f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		user, password, ok := r.BasicAuth()
-		if !ok || h.b.Node().Authenticate(user, password) != nil || user == "guest" && !loopback(r.RemoteAddr) {
+		if !ok || h.b.Node().Authenticate(user, password) != nil || user == "guest" && !h.guestRemote && !loopback(r.RemoteAddr) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="Warren"`)
 			write(w, http.StatusUnauthorized, map[string]string{"error": "not_authorised", "reason": "Login failed"})
 			return
