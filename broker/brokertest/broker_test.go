@@ -3,6 +3,7 @@ package brokertest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -241,4 +242,47 @@ func TestPolicyReplicatesALiveQueue(t *testing.T) {
 	for i := 350; i < 400; i++ {
 		next(i)
 	}
+}
+
+func TestHomeNodeDown(t *testing.T) {
+	c := brokertest.StartCluster(t, 3)
+	ch := dial(t, c.Nodes[0].URL())
+	declare(t, ch, "home", nil)
+	publish(t, ch, "home", 0, 5)
+	// The talk's first experiment: another node dies, the queue is served everywhere.
+	c.Nodes[1].Kill()
+	consumer := dial(t, c.Nodes[2].URL())
+	expect(t, consumer, "home", 0, 3)
+	if err := consumer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.Nodes[1].Start()
+	c.Nodes[1].AwaitReady()
+	awaitReady(t, ch, "home", 2)
+	// The second: its own node dies.
+	c.Nodes[0].Kill()
+	want := "NOT_FOUND - home node 'broker-1' of durable queue 'home' in vhost '/' is down or inaccessible"
+	for name, use := range map[string]func(*amqp.Channel) error{
+		"declare": func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclare("home", true, false, false, false, nil)
+			return err
+		},
+		"consume": func(ch *amqp.Channel) error {
+			_, err := ch.Consume("home", "", false, false, false, false, nil)
+			return err
+		},
+	} {
+		err := use(dial(t, c.Nodes[2].URL()))
+		var e *amqp.Error
+		if !errors.As(err, &e) || e.Code != amqp.NotFound || !strings.Contains(e.Reason, want) {
+			t.Errorf("%s: %v, want 404 %s", name, err, want)
+		}
+	}
+	survivor := dial(t, c.Nodes[1].URL())
+	if err := survivor.QueueBind("home", "key", "amq.direct", false, nil); err != nil {
+		t.Errorf("bind: %v", err)
+	}
+	c.Nodes[0].Start()
+	c.Nodes[0].AwaitReady()
+	expect(t, dial(t, c.Nodes[2].URL()), "home", 3, 2)
 }

@@ -95,6 +95,11 @@ func (n *Node) syncPeers() {
 		}
 	}
 	n.transport.SetPeers(peers)
+	for _, g := range n.allGates() {
+		if _, known := peers[g.home]; g.home != 0 && g.home != n.id.Replica && !known {
+			g.abandon() // that data directory will not come back
+		}
+	}
 	slices.Sort(replicas)
 	n.host.Desire(metaGroup, replicas)
 }
