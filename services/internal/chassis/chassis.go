@@ -79,7 +79,7 @@ func OpenDB(ctx context.Context, address string, migrations fs.FS) (*sqldb.DB, e
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(migrate(ctx, db, migrations), outbox.Migrate(ctx, db)); err != nil {
+	if err := Migrate(ctx, db, migrations); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil

@@ -7,11 +7,12 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/warren-mq/warren/libs/outbox"
 	"github.com/warren-mq/warren/libs/sqldb"
 )
 
-// migrate brings the tables of a service up to date. The files hold SQL that both databases understand.
-func migrate(ctx context.Context, db *sqldb.DB, files fs.FS) error {
+// Migrate brings the tables of a service up to date, those of outbox and inbox included. The files hold SQL that both databases understand.
+func Migrate(ctx context.Context, db *sqldb.DB, files fs.FS) error {
 	p, err := goose.NewProvider(goose.Dialect(db.Dialect), db.Writer, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
@@ -19,5 +20,5 @@ func migrate(ctx context.Context, db *sqldb.DB, files fs.FS) error {
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
-	return nil
+	return outbox.Migrate(ctx, db)
 }
