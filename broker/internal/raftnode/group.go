@@ -36,9 +36,13 @@ type Group struct {
 	last    uint64
 
 	snapshotting bool
+	saved        saved
 	dirty        bool
 	removed      bool
 }
+
+// post hands an event to this very group, not to one that took its id later.
+func (g *Group) post(event any) { g.worker.push(posted{g.ID, g, event}) }
 
 // Leads reports whether this member leads the group.
 func (g *Group) Leads() bool { return g.role.Self }
@@ -68,11 +72,11 @@ func (g *Group) appendAlone(data []byte) {
 	g.last++
 	index := g.last
 	if !g.durable {
-		g.worker.post(g.ID, aloneDone{index, data})
+		g.post(aloneDone{index, data})
 		return
 	}
 	rec := []storage.Record{{Kind: storage.KindEntry, Group: g.ID, Index: index, Term: 1, Data: data}}
-	g.host.log.Append(rec, nil, func() { g.worker.post(g.ID, aloneDone{index, data}) })
+	g.host.log.Append(rec, nil, func() { g.post(aloneDone{index, data}) })
 }
 
 // Events in a worker's inbox that the group handles itself.
@@ -94,7 +98,7 @@ type (
 	}
 	desireEvent   struct{ members []uint64 }
 	snapshotEvent struct{} // the log wants its segments back
-	snapshotDone  struct{ index uint64 }
+	snapshotDone  struct{}
 	transferEvent struct{ to uint64 }
 	campaignEvent struct{}
 )
@@ -109,6 +113,9 @@ func (g *Group) handle(ev any) {
 	case tickEvent:
 		g.tick()
 	case peerEvent:
+		if g.rn == nil {
+			return
+		}
 		m, err := parseMessage(e.message)
 		if err != nil {
 			g.host.opts.Logger.Error("raft message dropped", "group", g.ID, "error", err)
@@ -161,6 +168,7 @@ func (g *Group) turn() {
 		g.observe()
 		g.machine.Flush()
 	}
+	g.captures = nil
 }
 
 // observe tells the machine when leader or term changed.
@@ -201,7 +209,7 @@ func (g *Group) store(m *raftpb.Message) {
 	if len(records) == 0 && len(responses) == 0 {
 		return
 	}
-	g.host.log.Append(records, before, func() { g.worker.post(g.ID, storedEvent{responses}) })
+	g.host.log.Append(records, before, func() { g.post(storedEvent{responses}) })
 }
 
 func stateBytes(term, vote uint64) []byte {
@@ -276,7 +284,7 @@ func (g *Group) send(m *raftpb.Message) {
 	g.host.background(func() {
 		m.Snapshot.Data = encode()
 		g.host.opts.Sender.SendSnapshot(to, g.ID, appendMessage(nil, m), func(ok bool) {
-			g.worker.post(g.ID, snapSentEvent{to, ok})
+			g.post(snapSentEvent{to, ok})
 		})
 	})
 }
@@ -309,14 +317,10 @@ func (g *Group) snapshot() {
 		head = appendSnapshotMeta(nil, &raftpb.SnapshotMetadata{Index: &index, Term: new(uint64(1)), ConfState: &raftpb.ConfState{}})
 	}
 	g.host.background(func() {
-		err := storage.WriteSnapshot(g.host.opts.FS, g.ID, append(head, encode()...))
-		if err == nil {
-			err = g.host.log.Compact(g.ID, index)
-		}
-		if err != nil {
+		if err := g.saved.write(g, index, append(head, encode()...)); err != nil {
 			g.host.fail(fmt.Errorf("snapshot of group %d: %w", g.ID, err))
 		}
-		g.worker.post(g.ID, snapshotDone{index})
+		g.post(snapshotDone{})
 	})
 }
 
@@ -331,10 +335,5 @@ func (g *Group) install(s *raftpb.Snapshot) func() error {
 	g.log.reset(g.applied, g.appliedT)
 	g.setConf(meta.GetConfState())
 	payload := append(appendSnapshotMeta(nil, meta), s.GetData()...)
-	return func() error {
-		if err := storage.WriteSnapshot(g.host.opts.FS, g.ID, payload); err != nil {
-			return err
-		}
-		return g.host.log.Compact(g.ID, meta.GetIndex()-1)
-	}
+	return func() error { return g.saved.write(g, meta.GetIndex(), payload) }
 }

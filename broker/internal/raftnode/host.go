@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,20 +37,15 @@ type Host struct {
 	failed  sync.Once
 
 	mu        sync.Mutex
+	started   bool
 	groups    map[uint64]*Group
 	recovered map[uint64]*recovered
-}
-
-// recovered is what the log held for a group when the host was opened.
-type recovered struct {
-	entries []*raftpb.Entry
-	hard    *raftpb.HardState
-	reset   uint64 // index of the last reset record
+	down      map[uint64]bool // replicas known to be dead
 }
 
 // Open recovers the log in opts.FS. Groups are added next, then Start.
 func Open(opts Options) (*Host, error) {
-	h := &Host{opts: opts, stop: make(chan struct{}), groups: map[uint64]*Group{}, recovered: map[uint64]*recovered{}}
+	h := &Host{opts: opts, stop: make(chan struct{}), groups: map[uint64]*Group{}, recovered: map[uint64]*recovered{}, down: map[uint64]bool{}}
 	lo := opts.Log
 	lo.Pressure = h.pressure
 	lo.Failed = h.fail
@@ -63,51 +57,6 @@ func Open(opts Options) (*Host, error) {
 		h.workers = append(h.workers, newWorker(h, i))
 	}
 	return h, nil
-}
-
-func (h *Host) replay(r *storage.Record) error {
-	rec := h.recovered[r.Group]
-	if rec == nil {
-		rec = &recovered{}
-		h.recovered[r.Group] = rec
-	}
-	switch r.Kind {
-	case storage.KindEntry:
-		e := newEntry(raftpb.EntryType(r.Type), r.Term, r.Index, append([]byte(nil), r.Data...))
-		for n := len(rec.entries); n > 0 && rec.entries[n-1].GetIndex() >= r.Index; n-- {
-			rec.entries = rec.entries[:n-1]
-		}
-		rec.entries = append(rec.entries, e)
-	case storage.KindState:
-		if len(r.Data) != 16 {
-			return fmt.Errorf("state of group %d has %d bytes, not 16", r.Group, len(r.Data))
-		}
-		term, vote := binary.LittleEndian.Uint64(r.Data), binary.LittleEndian.Uint64(r.Data[8:])
-		rec.hard = &raftpb.HardState{Term: &term, Vote: &vote}
-	case storage.KindReset:
-		rec.entries, rec.reset = nil, r.Index
-	default:
-		return fmt.Errorf("record of kind %d, which this version does not know", r.Kind)
-	}
-	return nil
-}
-
-// Recovered returns the groups that the data directory holds something of.
-func (h *Host) Recovered() ([]uint64, error) {
-	ids, err := storage.Snapshots(h.opts.FS)
-	if err != nil {
-		return nil, err
-	}
-	seen := map[uint64]bool{}
-	for _, id := range ids {
-		seen[id] = true
-	}
-	for id := range h.recovered {
-		if !seen[id] {
-			ids = append(ids, id)
-		}
-	}
-	return ids, nil
 }
 
 // Add starts hosting group id. If the data directory holds it, it goes on from there;
@@ -138,15 +87,15 @@ func (h *Host) Add(id uint64, members []uint64, newMachine func(*Group) Machine)
 	}
 	h.host(g)
 	if !held && len(members) > 0 && members[id%uint64(len(members))] == h.opts.Replica {
-		g.worker.post(id, campaignEvent{}) // a new group need not wait for a time-out
+		g.post(campaignEvent{}) // a new group need not wait for a time-out
 	}
 	return nil
 }
 
 // writeFirst returns what makes the group's first, empty state durable.
 func (h *Host) writeFirst(g *Group) func() error {
-	payload := append(appendSnapshotMeta(nil, g.meta()), g.machine.Capture()()...)
-	return func() error { return storage.WriteSnapshot(h.opts.FS, g.ID, payload) }
+	index, payload := g.applied, append(appendSnapshotMeta(nil, g.meta()), g.machine.Capture()()...)
+	return func() error { return g.saved.write(g, index, payload) }
 }
 
 // AddAlone starts hosting a group that lives on this node alone. durable tells
@@ -172,64 +121,6 @@ func (h *Host) AddAlone(id uint64, durable bool, newMachine func(*Group) Machine
 	return nil
 }
 
-// load gives g the snapshot and the entries that the data directory holds.
-func (h *Host) load(g *Group, alone bool) (held bool, err error) {
-	payload, err := storage.ReadSnapshot(h.opts.FS, g.ID)
-	if err != nil {
-		return false, err
-	}
-	var index, term uint64
-	if payload != nil {
-		r := reader{b: payload}
-		meta := parseSnapshotMeta(&r)
-		if r.err != nil {
-			return false, fmt.Errorf("snapshot of group %d: %w", g.ID, r.err)
-		}
-		if err := g.machine.Restore(r.b); err != nil {
-			return false, fmt.Errorf("snapshot of group %d: %w", g.ID, err)
-		}
-		index, term = meta.GetIndex(), meta.GetTerm()
-		g.setConf(meta.GetConfState())
-	}
-	g.applied, g.appliedT = index, term
-	g.log.reset(index, term)
-	h.mu.Lock()
-	rec := h.recovered[g.ID]
-	delete(h.recovered, g.ID)
-	h.mu.Unlock()
-	h.log.Revive(g.ID, index)
-	if rec == nil {
-		return payload != nil, nil
-	}
-	if rec.hard != nil {
-		g.log.hard = rec.hard
-		g.log.hard.Commit = &index
-	}
-	tail := rec.entries
-	if !alone && index > rec.reset && !rec.holds(index, term) {
-		tail = nil // a snapshot was installed, and the reset behind it never written
-	}
-	for len(tail) > 0 && tail[0].GetIndex() <= index {
-		tail = tail[1:]
-	}
-	if len(tail) > 0 && tail[0].GetIndex() != index+1 {
-		return false, fmt.Errorf("group %d: the log begins at index %d, the snapshot ends at %d", g.ID, tail[0].GetIndex(), index)
-	}
-	g.log.append(tail)
-	return true, nil
-}
-
-// holds reports whether the log's entries go on from a snapshot at index and term.
-func (r *recovered) holds(index, term uint64) bool {
-	for _, e := range r.entries {
-		if e.GetIndex() == index {
-			return e.GetTerm() == term
-		}
-	}
-	// Segments up to the snapshot may be gone: then the tail begins right behind it.
-	return len(r.entries) > 0 && r.entries[0].GetIndex() == index+1 && r.entries[0].GetTerm() >= term
-}
-
 func (h *Host) raftConfig(g *Group) *raft.Config {
 	return &raft.Config{
 		ID: h.opts.Replica, ElectionTick: electionTicks, HeartbeatTick: heartbeatTicks,
@@ -244,13 +135,19 @@ func (h *Host) raftConfig(g *Group) *raft.Config {
 
 func (h *Host) host(g *Group) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.groups[g.ID] = g
-	h.mu.Unlock()
 	g.worker.add(g)
+	for replica := range h.down {
+		g.post(downEvent{replica, true})
+	}
 }
 
 // Start begins to drive the groups. Groups may be added before and after.
 func (h *Host) Start() {
+	h.mu.Lock()
+	h.started = true
+	h.mu.Unlock()
 	for _, w := range h.workers {
 		h.loops.Go(w.run)
 	}
@@ -315,7 +212,16 @@ func (h *Host) PostAll(event any) {
 func (h *Host) Step(group uint64, message []byte) { h.Post(group, peerEvent{message}) }
 
 // PeerDown says that a replica died, or is back.
-func (h *Host) PeerDown(replica uint64, down bool) { h.PostAll(downEvent{replica, down}) }
+func (h *Host) PeerDown(replica uint64, down bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if down {
+		h.down[replica] = true
+	} else {
+		delete(h.down, replica)
+	}
+	h.PostAll(downEvent{replica, down})
+}
 
 // Desire sets the members that group id should have; its leader moves it there.
 func (h *Host) Desire(id uint64, members []uint64) { h.Post(id, desireEvent{members}) }
@@ -324,7 +230,8 @@ func (h *Host) Desire(id uint64, members []uint64) { h.Post(id, desireEvent{memb
 // member if to is 0. It is a request: Role tells what came of it.
 func (h *Host) Transfer(id, to uint64) { h.Post(id, transferEvent{to}) }
 
-// Remove stops hosting group id and forgets what the data directory holds of it.
+// Remove stops hosting group id and forgets what the data directory holds of it. It
+// waits for the group's worker and for the log: no machine may call it.
 func (h *Host) Remove(id uint64) error {
 	h.mu.Lock()
 	g := h.groups[id]
@@ -332,23 +239,22 @@ func (h *Host) Remove(id uint64) error {
 	delete(h.recovered, id)
 	h.mu.Unlock()
 	if g != nil {
-		g.worker.remove(id)
+		g.worker.remove(g)
+		g.saved.retire()
 	}
+	// In this order: a snapshot without log is a member that lags, a log without
+	// snapshot is damage.
 	return errors.Join(h.log.Drop(id), storage.RemoveSnapshot(h.opts.FS, id))
 }
 
 // background runs a task that Close waits for.
 func (h *Host) background(task func()) { h.tasks.Go(task) }
 
+// pressure asks groups for a snapshot. One that is not hosted yet is left alone: what
+// the log holds of it is all there is.
 func (h *Host) pressure(groups []uint64) {
 	for _, id := range groups {
-		if !h.Post(id, snapshotEvent{}) {
-			h.background(func() {
-				if !h.Hosts(id) {
-					_ = h.log.Drop(id)
-				}
-			})
-		}
+		h.Post(id, snapshotEvent{})
 	}
 }
 

@@ -1,6 +1,8 @@
 package raftnode
 
 import (
+	"fmt"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -66,13 +68,15 @@ func (l *memLog) append(es []*raftpb.Entry) {
 	if len(es) == 0 {
 		return
 	}
-	if at := es[0].GetIndex(); at <= l.last() && at > l.first {
+	at := es[0].GetIndex()
+	if at <= l.first || at > l.last()+1 {
+		panic(fmt.Sprintf("entries from index %d on do not go on from a log of %d to %d", at, l.first+1, l.last()))
+	}
+	if at <= l.last() {
 		for _, e := range l.entries[at-l.first-1:] {
 			l.bytes -= len(e.GetData())
 		}
 		l.entries = l.entries[: at-l.first-1 : at-l.first-1]
-	} else if at != l.last()+1 {
-		l.reset(at-1, 0)
 	}
 	for _, e := range es {
 		l.bytes += len(e.GetData())
@@ -87,10 +91,11 @@ func (l *memLog) reset(index, term uint64) {
 
 // trim drops entries up to index.
 func (l *memLog) trim(index uint64) {
+	index = min(index, l.last())
 	if index <= l.first {
 		return
 	}
-	n := min(index, l.last()) - l.first
+	n := index - l.first
 	for _, e := range l.entries[:n] {
 		l.bytes -= len(e.GetData())
 	}

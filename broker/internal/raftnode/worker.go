@@ -24,6 +24,7 @@ type worker struct {
 
 type posted struct {
 	group uint64 // 0: all
+	to    *Group // if not nil, this one only
 	event any
 }
 
@@ -38,9 +39,11 @@ func newWorker(h *Host, _ int) *worker {
 	return w
 }
 
-func (w *worker) post(group uint64, event any) {
+func (w *worker) post(group uint64, event any) { w.push(posted{group: group, event: event}) }
+
+func (w *worker) push(p posted) {
 	w.mu.Lock()
-	w.inbox = append(w.inbox, posted{group, event})
+	w.inbox = append(w.inbox, p)
 	if len(w.inbox) == 1 {
 		w.wake.Signal()
 	}
@@ -49,7 +52,22 @@ func (w *worker) post(group uint64, event any) {
 
 func (w *worker) postAll(event any) { w.post(0, event) }
 func (w *worker) add(g *Group)      { w.post(g.ID, addEvent{g}) }
-func (w *worker) remove(id uint64)  { w.post(id, removeEvent{}) }
+
+// remove lets go of g, and waits until that is done, if the worker runs.
+func (w *worker) remove(g *Group) {
+	h := w.host
+	h.mu.Lock()
+	started := h.started
+	h.mu.Unlock()
+	e := removeEvent{make(chan struct{})}
+	w.push(posted{g.ID, g, e})
+	if started {
+		select {
+		case <-e.done:
+		case <-h.stop:
+		}
+	}
+}
 
 func (w *worker) close() {
 	w.mu.Lock()
@@ -92,17 +110,22 @@ func (w *worker) handle(p *posted) {
 		}
 		return
 	}
+	g := w.groups[p.group]
+	if p.to != nil && p.to != g {
+		g = nil
+	}
 	switch e := p.event.(type) {
 	case addEvent:
 		w.groups[p.group] = e.g
 		w.touch(e.g, tickEvent{})
 	case removeEvent:
-		if g := w.groups[p.group]; g != nil {
+		if g != nil {
 			g.removed = true
 			delete(w.groups, p.group)
 		}
+		close(e.done)
 	default:
-		if g := w.groups[p.group]; g != nil {
+		if g != nil {
 			w.touch(g, p.event)
 		}
 	}

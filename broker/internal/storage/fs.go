@@ -32,7 +32,7 @@ type FS interface {
 	Remove(name string) error
 	// List returns the names in dir, sorted; none if dir does not exist.
 	List(dir string) ([]string, error)
-	// MakeDir creates dir and its parents.
+	// MakeDir creates dir and its parents, durably.
 	MakeDir(dir string) error
 	// SyncDir makes creations, renames and removals in dir durable.
 	SyncDir(dir string) error
@@ -59,7 +59,22 @@ func (d osDir) Open(name string, create bool) (File, error) {
 
 func (d osDir) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 func (d osDir) Remove(name string) error     { return os.Remove(d.path(name)) }
-func (d osDir) MakeDir(dir string) error     { return os.MkdirAll(d.path(dir), 0o750) }
+
+func (d osDir) MakeDir(dir string) error {
+	if st, err := os.Stat(d.path(dir)); err == nil && st.IsDir() {
+		return nil
+	}
+	if err := os.MkdirAll(d.path(dir), 0o750); err != nil {
+		return err
+	}
+	for dir != "." { // each parent names the next
+		dir = filepath.Dir(dir)
+		if err := d.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 func (d osDir) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(d.path(dir))

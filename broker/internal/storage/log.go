@@ -21,12 +21,13 @@ type LogOptions struct {
 	SegmentBytes int64 // length of a segment; 64 MiB
 	// SegmentsKept is the number of segments past which Pressure is called; 4.
 	SegmentsKept int
-	// Pressure is called by the log's writer, and must not block, with the groups
-	// that keep the oldest segment from being freed: they should take a snapshot and
-	// call Compact.
+	// Pressure is called with the groups that keep the oldest segment from being freed:
+	// they should take a snapshot and call Compact. It must not block nor call the log:
+	// the log's writer calls it, and whoever calls Compact, Drop or OpenLog.
 	Pressure func(groups []uint64)
-	// Failed is called once if a write or sync fails. The log accepts nothing more:
-	// what was written since the last good sync is unknown, so the node must stop.
+	// Failed is called once by the log's writer, and must not wait for it, if a write or
+	// sync fails. The log accepts nothing more: what was written since the last good
+	// sync is unknown, so the node must stop.
 	Failed func(err error)
 	// NoSync leaves the sync out, for tests that do not restart.
 	NoSync bool
@@ -193,12 +194,9 @@ func (l *Log) writeBatch(calls []appendCall) error {
 	defer l.segMu.Unlock()
 	s := l.segments[len(l.segments)-1]
 	if s.offset+int64(len(l.buf))+batchAlignBytes > s.length && s.offset > 0 {
-		keep := l.buf
-		l.buf = nil
 		if err := l.rotateLocked(); err != nil {
 			return err
 		}
-		l.buf = keep
 		s = l.segments[len(l.segments)-1]
 	}
 	for _, c := range calls {
@@ -208,10 +206,7 @@ func (l *Log) writeBatch(calls []appendCall) error {
 	}
 	l.batch++
 	l.buf = sealBatch(l.buf, s.epoch, l.batch)
-	if err := s.write(l.buf, !l.opts.NoSync); err != nil {
-		return err
-	}
-	return nil
+	return s.write(l.buf, !l.opts.NoSync)
 }
 
 // note remembers what record r in segment s pins.
@@ -224,6 +219,12 @@ func (l *Log) note(s *segment, r *Record) {
 	case KindEntry, KindReset:
 		if _, seen := s.last[r.Group]; !seen || r.Index > s.last[r.Group] {
 			s.last[r.Group] = r.Index
+		}
+	case KindDrop:
+		delete(l.states, r.Group)
+		delete(l.compacted, r.Group)
+		for _, s := range l.segments {
+			delete(s.last, r.Group)
 		}
 	}
 }

@@ -19,6 +19,8 @@ const (
 	KindState Kind = 2
 	// KindReset says that the group's log starts anew behind a snapshot at Index, Term.
 	KindReset Kind = 3
+	// KindDrop says that the group is gone from this node: nothing before it counts.
+	KindDrop Kind = 4
 )
 
 // Record is one unit of the log.

@@ -14,8 +14,8 @@ func (l *Log) recover(replay func(*Record) error) error {
 	for _, base := range names {
 		epoch, ok := parseSegmentName(base)
 		if !ok {
-			if strings.HasSuffix(base, ".spare") && len(l.spare) < spareSegmentsMax {
-				l.spare = append(l.spare, logDir+"/"+base)
+			if err := l.keepSpare(base); err != nil {
+				return err
 			}
 			continue
 		}
@@ -28,6 +28,19 @@ func (l *Log) recover(replay func(*Record) error) error {
 		}
 	}
 	return nil
+}
+
+// keepSpare takes a file left to be recycled, or removes it if there are enough.
+func (l *Log) keepSpare(base string) error {
+	name := logDir + "/" + base
+	switch {
+	case !strings.HasSuffix(base, spareSuffix):
+		return nil
+	case len(l.spare) < spareSegmentsMax:
+		l.spare = append(l.spare, name)
+		return nil
+	}
+	return l.fs.Remove(name)
 }
 
 func (l *Log) replaySegment(s *segment, last bool, replay func(*Record) error) error {
@@ -69,6 +82,14 @@ func (l *Log) replaySegment(s *segment, last bool, replay func(*Record) error) e
 	// last can be torn. A whole batch behind a damaged one means lost data.
 	if later, found := findBatch(data, at, s.epoch); found {
 		return fmt.Errorf("%s is damaged at offset %d: an intact batch follows at offset %d", s.name, at, later)
+	}
+	if !last || l.opts.NoSync {
+		return nil
+	}
+	// A process that was killed leaves batches that it wrote and did not sync. They are
+	// replayed, so from now on they count as durable.
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("%s: sync: %w", s.name, err)
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,7 +21,10 @@ type segment struct {
 	last   map[uint64]uint64 // group → highest index in here
 }
 
-const segmentSuffix = ".log"
+const (
+	segmentSuffix = ".log"
+	spareSuffix   = ".spare"
+)
 
 func segmentName(epoch uint64) string {
 	return fmt.Sprintf("%s/%016d%s", logDir, epoch, segmentSuffix)
@@ -77,7 +82,8 @@ func (l *Log) rotateLocked() error {
 	l.segments = append(l.segments, s)
 	if len(l.states) > 0 {
 		b := appendBatchHeader(nil)
-		for _, r := range l.states {
+		for _, group := range slices.Sorted(maps.Keys(l.states)) {
+			r := l.states[group]
 			b = appendRecord(b, &r)
 		}
 		l.batch++
@@ -115,7 +121,7 @@ func (l *Log) createSegment() (*segment, error) {
 }
 
 func fillZeros(f File, from, to int64) error {
-	zeros := make([]byte, 1<<20)
+	zeros := make([]byte, min(1<<20, to-from))
 	for from < to {
 		n := min(int64(len(zeros)), to-from)
 		if _, err := f.WriteAt(zeros[:n], from); err != nil {
@@ -126,7 +132,7 @@ func fillZeros(f File, from, to int64) error {
 	return f.Sync()
 }
 
-// Compact says that the entries of group up to index are in a snapshot.
+// Compact says that the entries of group up to index are in a durable snapshot.
 func (l *Log) Compact(group, index uint64) error {
 	l.segMu.Lock()
 	defer l.segMu.Unlock()
@@ -137,21 +143,28 @@ func (l *Log) Compact(group, index uint64) error {
 	return l.reclaim()
 }
 
-// Drop says that group is gone from this node, with its state.
+// Drop says that group is gone from this node, with its state, and waits until that is
+// durable. Its owner appends nothing of the group beside it; afterwards the group may
+// begin anew.
 func (l *Log) Drop(group uint64) error {
+	done := make(chan struct{})
+	l.Append([]Record{{Kind: KindDrop, Group: group}}, nil, func() { close(done) })
+	select {
+	case <-done:
+	case <-l.done:
+		select {
+		case <-done:
+		default:
+			return fmt.Errorf("group %d not dropped: %w", group, ErrClosed)
+		}
+	}
 	l.segMu.Lock()
 	defer l.segMu.Unlock()
-	delete(l.states, group)
-	l.compacted[group] = ^uint64(0)
 	return l.reclaim()
 }
 
-// Revive undoes Drop, for a group that comes back to this node.
-func (l *Log) Revive(group, index uint64) {
-	l.segMu.Lock()
-	defer l.segMu.Unlock()
-	l.compacted[group] = index
-}
+// ErrClosed says that the log is closed, or has failed.
+var ErrClosed = errors.New("write-ahead log is closed")
 
 // reclaim frees the oldest segments that nothing needs, and asks for snapshots if
 // too many are left.
@@ -174,7 +187,7 @@ func (l *Log) reclaim() error {
 
 func (l *Log) retire(s *segment) error {
 	if len(l.spare) < spareSegmentsMax && s.length == l.opts.SegmentBytes {
-		spare := s.name + ".spare"
+		spare := s.name + spareSuffix
 		l.spare = append(l.spare, spare)
 		return l.fs.Rename(s.name, spare)
 	}
