@@ -1,0 +1,76 @@
+# Everything that is done to this repository is a target; `make` alone lists them.
+
+MODULES  := broker libs services services/e2e
+PATTERN  := $(addprefix ./,$(addsuffix /...,broker libs services))
+FUZZTIME ?= 20s
+N        ?= 2
+COMPOSE  ?= docker compose
+
+.DEFAULT_GOAL := help
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check lint fuzz tidy clean up down logs
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build every binary into bin/
+	@mkdir -p bin
+	@for p in broker/cmd/* libs/cmd/* services/order services/payment services/product services/shipment services/demo; do \
+		printf 'building %s\n' $$p; go build -o bin/ ./$$p || exit 1; done
+
+cluster: build ## Start three brokers and the balancer in the background
+	@bin/demo cluster-up
+
+cluster-down: bin/demo ## Stop whatever an earlier run has left running
+	@bin/demo cluster-down
+
+node-start: bin/demo ## Start one broker: make node-start N=2
+	@bin/demo node-start $(N)
+
+node-stop: bin/demo ## Stop one broker gracefully: make node-stop N=2
+	@bin/demo node-stop $(N)
+
+node-kill: bin/demo ## Kill one broker as a power cut would: make node-kill N=2
+	@bin/demo node-stop --kill $(N)
+
+demo: build ## Run everything in the foreground, without containers; ^C stops it
+	@bin/demo up
+
+bin/demo:
+	@$(MAKE) --no-print-directory build
+
+check: ## Quick: build, vet, unit tests without the race detector
+	go build $(PATTERN)
+	go vet work
+	go test -short -timeout 5m $(PATTERN)
+
+test: ## All tests: vet, every module under the race detector, then end to end
+	go vet work
+	go test -race -timeout 15m $(PATTERN)
+	$(MAKE) --no-print-directory e2e
+
+e2e: ## End-to-end tests on real processes
+	go test -count=1 -timeout 10m ./services/e2e/...
+
+lint: ## golangci-lint with the repository's rules
+	golangci-lint run $$(go list -m -f '{{.Dir}}/...')
+
+fuzz: ## Run every fuzz target for FUZZTIME
+	@for m in broker libs services; do for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' $$m | xargs -r -n1 dirname | sort -u); do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
+			printf 'fuzzing %s %s\n' $$dir $$f; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; done; done; done
+
+tidy: ## Bring all go.mod and go.sum up to date
+	@for m in $(MODULES); do printf 'tidy %s\n' $$m; (cd $$m && GOWORK=off go mod tidy) || exit 1; done
+
+clean: ## Remove binaries and the state of stopped processes
+	@if [ -x bin/demo ]; then bin/demo cluster-down; fi
+	rm -rf bin .warren
+
+up: ## Run everything in containers and wait until it is healthy
+	$(COMPOSE) up --build --wait
+
+down: ## Stop the containers and remove their data
+	$(COMPOSE) down --volumes
+
+logs: ## Follow the containers' logs
+	$(COMPOSE) logs --follow

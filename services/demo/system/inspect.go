@@ -1,0 +1,54 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const inspectTimeout = 2 * time.Second
+
+// inspect tells which program a process runs and since when. ok is false when it has ended, though its parent may not have
+// noticed yet.
+func inspect(pid int) (program string, started time.Time, ok bool) {
+	proc := filepath.Join("/proc", fmt.Sprint(pid))
+	if _, err := os.Stat("/proc/self/exe"); err != nil {
+		return inspectPS(pid)
+	}
+	stat, err := os.ReadFile(filepath.Join(proc, "stat"))
+	if err != nil {
+		return "", time.Time{}, false
+	}
+	// The second field is the name in brackets and may hold anything; the third is the state.
+	rest := stat[strings.LastIndexByte(string(stat), ')')+1:]
+	if fields := strings.Fields(string(rest)); len(fields) == 0 || fields[0] == "Z" || fields[0] == "X" {
+		return "", time.Time{}, false
+	}
+	program, err = os.Readlink(filepath.Join(proc, "exe"))
+	if err != nil {
+		return "", time.Time{}, false
+	}
+	info, err := os.Stat(proc)
+	if err != nil {
+		return "", time.Time{}, false
+	}
+	// A binary that was built anew while it ran.
+	return strings.TrimSuffix(program, " (deleted)"), info.ModTime(), true
+}
+
+// inspectPS is for systems without /proc.
+func inspectPS(pid int) (program string, started time.Time, ok bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), inspectTimeout)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ps", "-o", "state=,lstart=,comm=", "-p", fmt.Sprint(pid)).Output()
+	fields := strings.Fields(string(out)) // S Mon Jan 2 15:04:05 2006 /path/to/program
+	if err != nil || len(fields) < 7 || strings.HasPrefix(fields[0], "Z") {
+		return "", time.Time{}, false
+	}
+	started, err = time.ParseInLocation("Mon Jan 2 15:04:05 2006", strings.Join(fields[1:6], " "), time.Local)
+	return strings.Join(fields[6:], " "), started, err == nil
+}

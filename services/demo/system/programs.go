@@ -1,0 +1,156 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// cluster returns the brokers and the balancer.
+func (s *System) cluster() []*process {
+	var out []*process
+	var peers, backends []string
+	for i := range Nodes {
+		peers = append(peers, s.cfg.Ports.Peer[i].Address())
+		backends = append(backends, fmt.Sprintf("%s=%s/%s", BrokerName(i+1), s.cfg.Ports.AMQP[i].Address(), s.cfg.Ports.Management[i]))
+	}
+	for i := range Nodes {
+		p := s.program(BrokerName(i+1), "broker")
+		p.env = []string{
+			"WARREN_NAME=" + p.name, "WARREN_DATA=" + p.dataDir, "WARREN_AMQP=" + s.cfg.Ports.AMQP[i].Address(),
+			"WARREN_HTTP=" + s.cfg.Ports.Management[i].Address(), "WARREN_PEER=" + s.cfg.Ports.Peer[i].Address(),
+			"WARREN_PEERS=" + strings.Join(peers, ","),
+		}
+		p.ready = answers("http://" + s.cfg.Ports.Management[i].Address() + "/api/health/checks/ready-to-serve-clients")
+		out = append(out, p)
+	}
+	b := s.program(Balancer, "balancer")
+	b.args = []string{
+		"--listen=" + s.cfg.Ports.Proxy.Address(), "--stats=" + s.cfg.Ports.ProxyStats.Address(), "--backend=" + strings.Join(backends, ","),
+	}
+	b.ready = speaksAMQP(s.cfg.Ports.Proxy.Address())
+	return append(out, b)
+}
+
+// services returns the trace store and the four services.
+func (s *System) services() []*process {
+	out := []*process{s.traceStore()}
+	for _, x := range []struct {
+		name string
+		port Port
+	}{{Product, s.cfg.Ports.Product}, {Payment, s.cfg.Ports.Payment}, {Shipment, s.cfg.Ports.Shipment}, {Order, s.cfg.Ports.Order}} {
+		p := s.program(x.name, x.name)
+		prefix := strings.ToUpper(x.name)
+		p.env = []string{
+			prefix + "_HTTP=" + x.port.Address(), prefix + "_DATA=" + p.dataDir, "AMQP_ADDRESSES=" + s.AMQPURL(), "TRACE_URL=" + s.TracesURL(),
+			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.cfg.Ports.OTLPHTTP.Address(), "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=200",
+		}
+		p.ready = answers("http://" + x.port.Address() + "/health/ready")
+		out = append(out, p)
+	}
+	return out
+}
+
+// traceStore is Jaeger when there is one.
+func (s *System) traceStore() *process {
+	query, grpc, http := s.cfg.Ports.Traces.Address(), s.cfg.Ports.OTLPGRPC.Address(), s.cfg.Ports.OTLPHTTP.Address()
+	p := s.program(TraceStore, "tracestore")
+	p.args = []string{"--query=" + query, "--otlp-grpc=" + grpc, "--otlp-http=" + http}
+	if s.cfg.Jaeger != "" {
+		p.program = s.cfg.Jaeger
+		p.args = []string{
+			"--set=extensions.jaeger_query.http.endpoint=" + query,
+			"--set=receivers.otlp.protocols.grpc.endpoint=" + grpc,
+			"--set=receivers.otlp.protocols.http.endpoint=" + http,
+		}
+	}
+	p.ready = answers(s.TracesURL() + "/api/services")
+	return p
+}
+
+func (s *System) program(name, binary string) *process {
+	return &process{name: name, program: filepath.Join(s.cfg.Bin, binary), dataDir: filepath.Join(s.cfg.State, "data", name)}
+}
+
+// AMQPURL is the balancer's address.
+func (s *System) AMQPURL() string { return "amqp://guest:guest@" + s.cfg.Ports.Proxy.Address() + "/" }
+
+// TracesURL is where traces are looked at, and the trace store's API.
+func (s *System) TracesURL() string { return "http://" + s.cfg.Ports.Traces.Address() }
+
+// URL is the address of a service's API.
+func (s *System) URL(name string) string {
+	port := map[string]Port{
+		Order: s.cfg.Ports.Order, Payment: s.cfg.Ports.Payment, Product: s.cfg.Ports.Product, Shipment: s.cfg.Ports.Shipment,
+	}[name]
+	return "http://" + port.Address()
+}
+
+// ManagementURL is the address of the management API of node n, from 1.
+func (s *System) ManagementURL(n int) string {
+	return "http://" + s.cfg.Ports.Management[n-1].Address()
+}
+
+// StatisticsURL is the balancer's page.
+func (s *System) StatisticsURL() string { return "http://" + s.cfg.Ports.ProxyStats.Address() }
+
+const (
+	probeTimeout    = 3 * time.Second
+	probeBytesShown = 300
+)
+
+// answers says that GET url is answered with 200.
+func answers(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = resp.Body.Close() }()
+		body, err := io.ReadAll(io.LimitReader(resp.Body, probeBytesShown))
+		if err == nil && resp.StatusCode != http.StatusOK {
+			err = fmt.Errorf("%s: %s: %s", url, resp.Status, strings.TrimSpace(string(body)))
+		}
+		return err
+	}
+}
+
+// speaksAMQP says that whoever listens answers the protocol header with connection.start: a method frame on channel 0.
+func speaksAMQP(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
+		deadline, _ := ctx.Deadline()
+		if err := conn.SetDeadline(deadline); err != nil {
+			return err
+		}
+		if _, err := conn.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {
+			return err
+		}
+		var frame [3]byte
+		if _, err := io.ReadFull(conn, frame[:]); err != nil {
+			return fmt.Errorf("%s: no broker behind it: %w", address, err)
+		}
+		if frame != [3]byte{1, 0, 0} {
+			return errors.New(address + ": this is not AMQP 0-9-1")
+		}
+		return nil
+	}
+}
