@@ -222,7 +222,7 @@ func (m *shardMachine) request(r request) {
 		m.get(q, r)
 		return
 	case opPurge:
-		ready := q.Ready()
+		ready := q.Purge()
 		a.Ready, _, _ = q.Counts()
 		m.own = queue.AppendSettle(m.own, q.ID, ready)
 		r.answer(a)

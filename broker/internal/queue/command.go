@@ -52,14 +52,15 @@ func (r Reason) String() string {
 // Range is sequence numbers From to To, both included.
 type Range struct{ From, To uint64 }
 
-// Ranges returns sequence numbers as ranges, sorting them first if need be.
+// Ranges returns sequence numbers as ranges, each number once, sorting them first if
+// need be.
 func Ranges(seqs []uint64) []Range {
 	if !slices.IsSorted(seqs) {
 		slices.Sort(seqs)
 	}
 	var rs []Range
 	for _, s := range seqs {
-		if n := len(rs); n > 0 && rs[n-1].To+1 == s {
+		if n := len(rs); n > 0 && s <= rs[n-1].To+1 {
 			rs[n-1].To = s
 			continue
 		}
@@ -138,6 +139,20 @@ func ParseMessage(raw []byte) (*message.Message, error) {
 	}
 	m.Properties, m.Body = raw[:n:n], raw[n:len(raw):len(raw)]
 	return m, nil
+}
+
+// bodyLength returns how long the body of an encoded message is; -1: it is none.
+func bodyLength(raw []byte) int {
+	for range 2 { // exchange, routing key
+		if len(raw) == 0 || int(raw[0]) >= len(raw) {
+			return -1
+		}
+		raw = raw[1+int(raw[0]):]
+	}
+	if len(raw) < 4 {
+		return -1
+	}
+	return max(len(raw)-4-int(binary.LittleEndian.Uint32(raw)), -1)
 }
 
 func cutShort(b []byte) (string, []byte, bool) {

@@ -37,28 +37,38 @@ func (q *Queue) Dispatch(now int64, sink Sink) (todo Todo) {
 		return todo
 	}
 	q.expire(now, &todo)
-	q.limit(&todo)
-	if !q.answer(now, sink, &todo) {
+	if !q.answer(now, sink, &todo) || !q.serve(now, sink, &todo) {
 		return todo
 	}
+	l.seen = q.next
+	q.expire(now, &todo)
+	q.limit(&todo)
+	q.markAhead(&todo)
+	return todo
+}
+
+// serve gives ready messages to consumers; false if one must wait for a mark.
+func (q *Queue) serve(now int64, sink Sink, todo *Todo) bool {
+	l := q.lead
 	for l.ready > 0 {
 		c := l.next()
 		if c == nil {
 			break
 		}
-		seq, sl := q.headAlive(now, &todo)
+		seq, sl := q.headAlive(now, todo)
 		if sl == nil {
 			break
 		}
 		if seq > q.mark {
-			q.wantMark(seq, &todo)
-			break
+			q.wantMark(seq, todo)
+			return false
 		}
-		l.deliver(c, seq, sl, &todo)
+		l.served++
+		c.served = l.served
+		l.deliver(c, seq, sl, todo)
 		sink.Deliver(q, c, q.delivery(seq, sl))
 	}
-	q.markAhead(&todo)
-	return todo
+	return true
 }
 
 func (q *Queue) delivery(seq uint64, sl *slot) Delivery {
@@ -108,19 +118,15 @@ func (l *lead) doneWith(g *Get) {
 	l.release(g.Consumer)
 }
 
-// next returns whose turn it is: round robin among the hungry of highest priority.
+// next returns whose turn it is: of the hungry of highest priority, who was served
+// longest ago.
 func (l *lead) next() *Consumer {
 	var best *Consumer
-	at := 0
-	for i := range l.order {
-		j := (l.turn + i) % len(l.order)
-		c := l.order[j]
-		if c.hungry() && (best == nil || c.Priority > best.Priority) {
-			best, at = c, j
+	for _, c := range l.order {
+		if c.hungry() && (best == nil || c.Priority > best.Priority ||
+			c.Priority == best.Priority && c.served < best.served) {
+			best = c
 		}
-	}
-	if best != nil {
-		l.turn = at + 1
 	}
 	return best
 }
@@ -129,7 +135,7 @@ func (l *lead) next() *Consumer {
 func (q *Queue) headAlive(now int64, todo *Todo) (uint64, *slot) {
 	for {
 		seq, sl := q.lead.head()
-		if sl == nil || sl.expires == 0 || sl.expires > now {
+		if sl == nil || sl.expires == 0 || sl.expires > now || sl.expires == atOnce && seq >= q.lead.seen {
 			return seq, sl
 		}
 		q.lead.passed(seq)

@@ -1,33 +1,40 @@
 package queue
 
-import "container/heap"
+import (
+	"container/heap"
+	"slices"
+)
 
 // What the leader knows beyond the replicated state: who consumes, who holds what.
 // It is not logged. A new leader learns it from the nodes that the consumers are
 // connected to (Attach); what nobody claims goes out again as redelivered.
 type lead struct {
 	q          *Queue
-	ready      int // messages that could be delivered now
-	readyBytes int64
-	unacked    int // messages that consumers hold and must settle
-	expiring   int // messages put here with a time to live: 0 spares the look
+	ready      int   // messages that could be delivered now
+	readyBytes int64 // of their bodies
+	unacked    int   // messages that consumers hold and must settle
+	expiring   int   // messages put here with a time to live: 0 spares the look
 
 	cursor   uint64  // messages from here on were not looked at
 	returned seqHeap // messages before cursor that are ready again, perhaps
 	fresh    uint64  // messages up to here may have been delivered by another leader
 	marking  uint64  // highest mark proposed
+	seen     uint64  // messages before this one had their chance to be delivered at once
 
-	table []*Consumer // by index; table[0] is nobody
-	order []*Consumer // those that take deliveries, in order of arrival
-	turn  int         // who is next in order
-	gets  []*Get
+	table  []*Consumer // by index; table[0] is nobody
+	order  []*Consumer // those that take deliveries, in order of arrival
+	served uint64      // deliveries so far
+	gets   []*Get
 
 	exported  bool // of a sealed queue: the messages are on their way
 	forwarded int  // how many of its kept commands are
 }
 
-// holderLeader holds what the leader itself is removing.
-const holderLeader = ^uint32(0)
+// What consumers do not hold and is not ready either.
+const (
+	holderLeader = ^uint32(0)     // the leader itself is removing it
+	holderReturn = ^uint32(0) - 1 // its consumer is gone, the leader is returning it
+)
 
 // Limits of what is delivered ahead.
 const (
@@ -56,6 +63,7 @@ type Consumer struct {
 	index     uint32
 	held      uint32 // deliveries it must settle
 	window    int    // deliveries on their way to the socket
+	served    uint64 // when it got its last delivery, in deliveries
 	cancelled bool
 }
 
@@ -90,7 +98,7 @@ func (s *Shard) Lead(leading bool) {
 }
 
 func newLead(q *Queue) *lead {
-	l := &lead{q: q, table: []*Consumer{nil}, fresh: min(q.mark, q.next-1), marking: q.mark}
+	l := &lead{q: q, table: []*Consumer{nil}, fresh: min(q.mark, q.next-1), marking: q.mark, seen: q.next}
 	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
 		sl.holder, sl.redelivered = 0, false
 		if sl.discard != 0 {
@@ -98,7 +106,7 @@ func newLead(q *Queue) *lead {
 			return
 		}
 		l.ready++
-		l.readyBytes += int64(len(sl.raw))
+		l.readyBytes += sl.bodyBytes()
 		if sl.expires != 0 {
 			l.expiring++
 		}
@@ -156,6 +164,9 @@ func (q *Queue) Find(key ConsumerKey) *Consumer {
 // Attach adds c, or replaces what the leader knew of it: held is what it holds now.
 func (q *Queue) Attach(c *Consumer, held []Range) {
 	l := q.lead
+	if l == nil {
+		return
+	}
 	if old := q.Find(c.Key); old != nil {
 		q.Cancel(old)
 		c.index, c.held = old.index, 0
@@ -208,21 +219,26 @@ func (q *Queue) Cancel(c *Consumer) {
 			break
 		}
 	}
+	l.gets = slices.DeleteFunc(l.gets, func(g *Get) bool { return g.Consumer == c })
 	l.release(c)
 	q.touch()
 }
 
-// Down ends c and returns what it held: the leader proposes its return.
+// Down ends c and takes from it what it held: the leader proposes the return of it. Until
+// then a late word of c may settle it, but not give it back a second time.
 func (q *Queue) Down(c *Consumer) []Range {
-	q.Cancel(c)
 	var seqs []uint64
-	if c.held > 0 {
+	if l := q.lead; l != nil && c.held > 0 {
 		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
 			if sl.holder == c.index {
+				sl.holder = holderReturn
+				c.held--
+				l.unackedAdd(c, -1)
 				seqs = append(seqs, seq)
 			}
 		})
 	}
+	q.Cancel(c)
 	return Ranges(seqs)
 }
 
@@ -246,14 +262,17 @@ func (q *Queue) AddGet(g *Get) {
 // Idle reports whether the queue has no consumers (auto-delete asks).
 func (q *Queue) Idle() bool { return q.lead == nil || len(q.lead.order) == 0 }
 
-// Ready returns the numbers of all ready messages: what a purge removes.
-func (q *Queue) Ready() []Range {
+// Purge takes all ready messages: the leader proposes that they are settled.
+func (q *Queue) Purge() []Range {
 	var seqs []uint64
-	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
-		if sl.holder == 0 && sl.discard == 0 {
-			seqs = append(seqs, seq)
-		}
-	})
+	if q.lead != nil {
+		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+			if sl.holder == 0 && sl.discard == 0 {
+				q.lead.remove(sl)
+				seqs = append(seqs, seq)
+			}
+		})
+	}
 	return Ranges(seqs)
 }
 
@@ -276,23 +295,26 @@ func (l *lead) take(sl *slot, c *Consumer) {
 	c.held++
 	l.unackedAdd(c, 1)
 	l.ready--
-	l.readyBytes -= int64(len(sl.raw))
+	l.readyBytes -= sl.bodyBytes()
 }
 
 // remove takes a ready message for the leader, which proposes its end.
 func (l *lead) remove(sl *slot) {
 	sl.holder = holderLeader
 	l.ready--
-	l.readyBytes -= int64(len(sl.raw))
+	l.readyBytes -= sl.bodyBytes()
 }
 
 // forget takes a message out of the counts, before it is removed or discarded.
 func (l *lead) forget(sl *slot) {
-	switch {
-	case sl.discard != 0 || sl.holder == holderLeader:
-	case sl.holder == 0:
+	if sl.discard != 0 {
+		return // it was taken out when it was discarded
+	}
+	switch sl.holder {
+	case holderLeader, holderReturn:
+	case 0:
 		l.ready--
-		l.readyBytes -= int64(len(sl.raw))
+		l.readyBytes -= sl.bodyBytes()
 	default:
 		c := l.table[sl.holder]
 		c.held--
@@ -304,22 +326,26 @@ func (l *lead) forget(sl *slot) {
 	}
 }
 
-// makeReady puts a message that somebody held back to its place.
+// makeReady puts a message back to its place: at a consumer's word one that a consumer
+// holds, at the leader's one whose consumer is gone.
 func (l *lead) makeReady(seq uint64, sl *slot) {
-	if sl.holder == 0 || sl.holder == holderLeader {
-		return
+	switch {
+	case sl.holder == holderReturn && l.q.shard.byLeader:
+		l.free(seq, sl)
+	case sl.holder == 0 || sl.holder >= holderReturn || l.q.shard.byLeader:
+	default:
+		c := l.table[sl.holder]
+		c.held--
+		l.unackedAdd(c, -1)
+		l.free(seq, sl)
+		l.release(c)
 	}
-	c := l.table[sl.holder]
-	c.held--
-	l.unackedAdd(c, -1)
-	l.free(seq, sl)
-	l.release(c)
 }
 
 func (l *lead) free(seq uint64, sl *slot) {
 	sl.holder, sl.redelivered = 0, true
 	l.ready++
-	l.readyBytes += int64(len(sl.raw))
+	l.readyBytes += sl.bodyBytes()
 	if seq < l.cursor {
 		heap.Push(&l.returned, seq)
 	}

@@ -42,14 +42,17 @@ func (q *Queue) enqueue(raw []byte, now, ttl int64) {
 	}
 	expires := int64(0)
 	if ttl >= 0 {
-		expires = max(now+ttl, 1)
+		expires = max(now+ttl, atOnce)
+	}
+	if ttl == 0 {
+		expires = atOnce
 	}
 	seq := q.next
 	q.next++
-	q.slots.put(seq, slot{raw: raw, expires: expires})
+	sl := q.slots.put(seq, slot{raw: raw, expires: expires})
 	if q.lead != nil {
 		q.lead.ready++
-		q.lead.readyBytes += int64(len(raw))
+		q.lead.readyBytes += sl.bodyBytes()
 		if expires != 0 {
 			q.lead.expiring++
 		}

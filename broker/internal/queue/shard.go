@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // formatVersion is the first byte of every entry and snapshot.
@@ -25,9 +26,10 @@ type Shard struct {
 	queues map[uint64]*Queue
 	lanes  map[uint64]lane // by replica
 
-	leading bool
-	touched []*Queue // with something to dispatch
-	dead    []DeadLetter
+	leading  bool
+	byLeader bool     // the commands being applied are the leader's own
+	touched  []*Queue // with something to dispatch
+	dead     []DeadLetter
 }
 
 // DeadLetter is a message that the leader must publish to the dead-letter exchange of
@@ -128,7 +130,9 @@ func (s *Shard) Apply(entry []byte) {
 		case b[0] == blockLeader && len(b) >= leaderHeadBytes:
 			n := int(binary.LittleEndian.Uint32(b[1:]))
 			b = b[leaderHeadBytes:]
+			s.byLeader = true
 			s.applyAll(b[:n])
+			s.byLeader = false
 			b = b[n:]
 		default:
 			panic(fmt.Sprintf("queue: block of kind %d with %d bytes", b[0], len(b)))
@@ -146,7 +150,7 @@ func (s *Shard) applyLane(o Origin, base, first uint64, commands []byte) {
 	if o.Incarnation > l.incarnation {
 		l = lane{incarnation: o.Incarnation}
 	}
-	l.last = max(l.last, base-1)
+	l.last = max(l.last, max(base, 1)-1)
 	for seq := first; len(commands) > 0; seq++ {
 		op, content, rest, err := cutCommand(commands)
 		if err != nil {
@@ -247,8 +251,22 @@ func (s *Shard) set(id uint64, q *Queue, b []byte) {
 			q.lead = newLead(q)
 		}
 	}
+	if q.Config.DeadLetter && !c.DeadLetter {
+		q.forgetDead()
+	}
 	q.Config = c
 	q.touch()
+}
+
+// forgetDead drops the messages that wait to be dead-lettered: there is nowhere to go
+// any more.
+func (q *Queue) forgetDead() {
+	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+		if sl.discard != 0 {
+			q.slots.remove(seq)
+		}
+	})
+	q.shard.dead = slices.DeleteFunc(q.shard.dead, func(d DeadLetter) bool { return d.Queue == q })
 }
 
 func (s *Shard) drop(q *Queue) {

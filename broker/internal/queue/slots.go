@@ -12,6 +12,14 @@ type slot struct {
 	redelivered bool
 }
 
+// atOnce is when a message without any time to live expires: unless it is delivered as
+// soon as it is there.
+const atOnce = 1
+
+// bodyBytes returns the length of the message's body, which is what a queue's length
+// in bytes counts.
+func (sl *slot) bodyBytes() int64 { return int64(max(bodyLength(sl.raw), 0)) }
+
 const chunkSlots = 128
 
 type chunk struct {

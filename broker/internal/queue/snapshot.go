@@ -3,6 +3,8 @@ package queue
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 // A snapshot, little-endian:
@@ -13,7 +15,8 @@ import (
 //	kept u32 | (length u32 | command)… | messages u32 | message…
 //	message: seq u64 | expires i64 | returns u32 | discard u8 | length u32 | raw
 
-// Capture takes the state as of now. The returned function encodes it; it may run
+// Capture takes the state as of now, encoded the same on every member that applied the
+// same. The returned function encodes it; it may run
 // later, beside further Applies.
 func (s *Shard) Capture() func() []byte {
 	type queueCopy struct {
@@ -25,12 +28,10 @@ func (s *Shard) Capture() func() []byte {
 		seqs       []uint64
 		slots      []slot
 	}
-	lanes := make(map[uint64]lane, len(s.lanes))
-	for k, v := range s.lanes {
-		lanes[k] = v
-	}
+	lanes := maps.Clone(s.lanes)
 	queues := make([]queueCopy, 0, len(s.queues))
-	for _, q := range s.queues {
+	for _, id := range slices.Sorted(maps.Keys(s.queues)) {
+		q := s.queues[id]
 		c := queueCopy{id: q.ID, config: q.Config, next: q.next, mark: q.mark, kept: q.kept[:len(q.kept):len(q.kept)]}
 		if q.sealed {
 			c.flags |= flagSealed
@@ -49,7 +50,8 @@ func (s *Shard) Capture() func() []byte {
 	return func() []byte {
 		b := []byte{formatVersion}
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(lanes)))
-		for replica, l := range lanes {
+		for _, replica := range slices.Sorted(maps.Keys(lanes)) {
+			l := lanes[replica]
 			b = binary.LittleEndian.AppendUint64(b, replica)
 			b = binary.LittleEndian.AppendUint64(b, l.incarnation)
 			b = binary.LittleEndian.AppendUint64(b, l.last)
@@ -163,6 +165,7 @@ func (q *Queue) putSlots(b []byte) ([]byte, error) {
 	}
 	n := int(binary.LittleEndian.Uint32(b))
 	b = b[4:]
+	last := q.slots.base
 	for range n {
 		if len(b) < slotFixedBytes {
 			return nil, errCommand
@@ -172,9 +175,14 @@ func (q *Queue) putSlots(b []byte) ([]byte, error) {
 			return nil, errCommand
 		}
 		end := slotFixedBytes + size
-		q.slots.put(binary.LittleEndian.Uint64(b), slot{
+		seq, raw := binary.LittleEndian.Uint64(b), b[slotFixedBytes:end:end]
+		if bodyLength(raw) < 0 || seq < last || seq >= q.next {
+			return nil, errCommand
+		}
+		last = seq + 1
+		q.slots.put(seq, slot{
 			expires: int64(binary.LittleEndian.Uint64(b[8:])), returns: binary.LittleEndian.Uint32(b[16:]),
-			discard: Reason(b[20]), raw: b[slotFixedBytes:end:end],
+			discard: Reason(b[20]), raw: raw,
 		})
 		b = b[end:]
 	}
