@@ -96,10 +96,10 @@ func New(cfg Config) (*Node, error) {
 	cfg.setDefaults()
 	n := &Node{cfg: cfg}
 	var err error
-	if n.amqpL, err = net.Listen("tcp", cfg.Listen); err != nil {
+	if n.amqpL, err = listen(cfg.Listen); err != nil {
 		return nil, fmt.Errorf("AMQP address: %w", err)
 	}
-	if n.httpL, err = net.Listen("tcp", cfg.HTTPListen); err != nil {
+	if n.httpL, err = listen(cfg.HTTPListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("HTTP address: %w", err), n.amqpL.Close())
 	}
 	// A restart on the same ports must not take others.
@@ -114,6 +114,11 @@ func New(cfg Config) (*Node, error) {
 		return nil, errors.Join(err, n.amqpL.Close(), n.httpL.Close())
 	}
 	return n, nil
+}
+
+func listen(addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", addr)
 }
 
 // open starts the inner node.
@@ -201,8 +206,10 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	_ = api.Shutdown(stop)
-	<-served
+	err = errors.Join(err, api.Shutdown(stop))
+	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, fmt.Errorf("management API: %w", e))
+	}
 	return err
 }
 
@@ -254,7 +261,7 @@ func (n *Node) reopen(peer string) error {
 	}
 	n.cfg.Join, n.cfg.Peers = peer, nil
 	var err error
-	if n.amqpL, err = net.Listen("tcp", n.cfg.Listen); err != nil {
+	if n.amqpL, err = listen(n.cfg.Listen); err != nil {
 		return fmt.Errorf("AMQP address: %w", err)
 	}
 	return n.open()

@@ -63,7 +63,7 @@ func StartCluster(t testing.TB, size int) *Cluster {
 
 // URLs returns the AMQP URLs of the nodes.
 func (c *Cluster) URLs() []string {
-	var urls []string
+	urls := make([]string, 0, len(c.Nodes))
 	for _, n := range c.Nodes {
 		urls = append(urls, n.URL())
 	}
@@ -71,6 +71,7 @@ func (c *Cluster) URLs() []string {
 }
 
 func newNode(t testing.TB, name string, peers []string) *Node {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("WARREN_TEST_LOG") != "" {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -94,9 +95,10 @@ const (
 // freeAddr returns an address that nobody listens on.
 func freeAddr(t testing.TB) string {
 	t.Helper()
+	var lc net.ListenConfig
 	for range portTries {
 		addr := fmt.Sprintf("127.0.0.1:%d", portMin+rand.IntN(portMax-portMin))
-		if l, err := net.Listen("tcp", addr); err == nil {
+		if l, err := lc.Listen(t.Context(), "tcp", addr); err == nil {
 			_ = l.Close()
 			return addr
 		}

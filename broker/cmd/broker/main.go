@@ -22,8 +22,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // Exit statuses.
@@ -41,11 +42,11 @@ type runCmd struct {
 	Name          string   `help:"Name of the node, unique in the cluster." default:"broker-1" env:"WARREN_NAME"`
 	Data          string   `help:"Data directory." default:".warren/data/broker-1" env:"WARREN_DATA" type:"path"`
 	Amqp          string   `help:"Address for AMQP clients." default:"127.0.0.1:5672" env:"WARREN_AMQP"`
-	Http          string   `help:"Address of the management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"` //nolint:revive // kong derives the flag's name
+	Http          string   `help:"Address of the management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"`
 	Peer          string   `help:"Address for other nodes." default:"127.0.0.1:25672" env:"WARREN_PEER"`
 	PeerAdvertise string   `help:"Address at which other nodes reach this one, if not --peer." env:"WARREN_PEER_ADVERTISE"`
 	AmqpAdvertise string   `help:"AMQP address to show to tools, if not --amqp." env:"WARREN_AMQP_ADVERTISE"`
-	HttpAdvertise string   `help:"Management address to show to tools, if not --http." env:"WARREN_HTTP_ADVERTISE"` //nolint:revive // kong derives the flag's name
+	HttpAdvertise string   `help:"Management address to show to tools, if not --http." env:"WARREN_HTTP_ADVERTISE"`
 	Peers         []string `help:"Peer addresses of all first members, this node's included." env:"WARREN_PEERS" sep:","`
 	Join          string   `help:"Peer address of a member of the cluster to join, instead of --peers." env:"WARREN_JOIN"`
 	SecretFile    string   `help:"File with the secret that all nodes of the cluster share." env:"WARREN_SECRET_FILE" type:"path"`
@@ -56,7 +57,7 @@ type runCmd struct {
 }
 
 type healthCmd struct {
-	Http string `help:"Address of the node's management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"` //nolint:revive // kong derives the flag's name
+	Http string `help:"Address of the node's management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"`
 }
 
 // errUsage marks what the caller can mend in the command line.
@@ -179,7 +180,7 @@ func (h *healthCmd) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("not ready: %s", strings.TrimSpace(string(body)))

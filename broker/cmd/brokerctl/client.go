@@ -86,7 +86,7 @@ func (c *client) callNode(ctx context.Context, n node, method, path string, body
 	if err != nil {
 		return false, fmt.Errorf("unable to connect to node '%s': %w", n.name, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, replyBytesMax))
 	if err != nil {
 		return true, err

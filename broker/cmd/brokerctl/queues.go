@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -58,7 +59,7 @@ func cell(v any) string {
 	case string:
 		return x
 	case float64:
-		return fmt.Sprint(int64(x))
+		return strconv.FormatInt(int64(x), 10)
 	case []any:
 		parts := make([]string, len(x))
 		for i := range x {

@@ -70,7 +70,8 @@ type Transport struct {
 
 // Listen opens the node's peer address. Frames come after Start.
 func Listen(opts Options) (*Transport, error) {
-	l, err := net.Listen("tcp", opts.Listen)
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", opts.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +198,7 @@ func (t *Transport) bulk(addr string, kind byte, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	setDeadline(c, bulkTimeout)
 	if _, err := c.Write(appendFrame(nil, kind, payload)); err != nil {
 		return err
@@ -213,7 +214,7 @@ func (t *Transport) Call(ctx context.Context, addr string, request []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if d, ok := ctx.Deadline(); ok {
 		_ = c.SetDeadline(d)
 	}
@@ -249,7 +250,7 @@ func (t *Transport) accept() {
 				return
 			}
 			t.opts.Logger.Error("accepting a peer", "error", err)
-			time.Sleep(redialInterval) // out of file descriptors: let some close
+			t.pause() // out of file descriptors: let some close
 			continue
 		}
 		t.mu.Lock()
@@ -264,6 +265,15 @@ func (t *Transport) accept() {
 			t.mu.Unlock()
 			_ = c.Close()
 		})
+	}
+}
+
+func (t *Transport) pause() {
+	timer := time.NewTimer(redialInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.ctx.Done():
 	}
 }
 
@@ -295,7 +305,7 @@ func (t *Transport) serve(c net.Conn) error {
 		_, err = c.Write([]byte{1})
 		return err
 	case purposeStream:
-		return t.stream(c, r, h)
+		return t.stream(r, h)
 	}
 	return fmt.Errorf("peer %s opens a connection for %q", h.Name, h.Purpose)
 }
@@ -306,7 +316,7 @@ func (t *Transport) belongs(h hello) bool {
 	return id != "" && h.ClusterID == id
 }
 
-func (t *Transport) stream(c net.Conn, r *bufio.Reader, h hello) error {
+func (t *Transport) stream(r *bufio.Reader, h hello) error {
 	if !t.belongs(h) {
 		return fmt.Errorf("peer %s is of cluster %q", h.Name, h.ClusterID)
 	}

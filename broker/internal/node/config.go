@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -61,10 +62,10 @@ const (
 
 func (c *Config) setDefaults() error {
 	if c.Name == "" {
-		return fmt.Errorf("name is empty: every node needs one of its own")
+		return errors.New("name is empty: every node needs one of its own")
 	}
 	if c.DataDir == "" {
-		return fmt.Errorf("data directory is empty")
+		return errors.New("data directory is empty")
 	}
 	if c.PeerListen == "" {
 		c.PeerListen = "127.0.0.1:0"

@@ -208,10 +208,11 @@ func generatedName() string {
 // not there is deleted already.
 func (l *Link) QueueDelete(ctx context.Context, name string, ifUnused, ifEmpty bool) (uint32, error) {
 	q, err := l.queue(name)
-	if fault.KindOf(err) == fault.NotFound && err != nil {
-		return 0, nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case fault.KindOf(err) == fault.NotFound:
+		return 0, nil //nolint:nilerr // deleted already is what was asked for
+	default:
 		return 0, err
 	}
 	var ready uint32

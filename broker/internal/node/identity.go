@@ -51,7 +51,7 @@ func saveIdentity(dir string, id cluster.Identity) error {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {

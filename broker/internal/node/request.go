@@ -81,7 +81,8 @@ func (n *Node) ask(ctx context.Context, g *gate, r request) (reply, error) {
 		select {
 		case a := <-answer:
 			if !a.NotLeader {
-				return a, a.fault()
+				err := a.fault()
+				return a, err
 			}
 			sent = false
 		case <-retry.C:
@@ -227,6 +228,7 @@ func (m *shardMachine) request(r request) {
 		m.own = queue.AppendSettle(m.own, q.ID, ready)
 		r.answer(a)
 		return
+	case opStat:
 	case opProbe:
 		if f := mayDelete(q, r); f != nil {
 			a.Kind, a.Text = f.Kind, f.Text

@@ -2,7 +2,6 @@ package node
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"github.com/warren-mq/warren/broker/internal/cluster"
 	"github.com/warren-mq/warren/broker/internal/queue"
@@ -24,8 +23,6 @@ const (
 	kindRequest                             // JSON of request
 	kindReply                               // JSON of reply
 )
-
-var errFrame = errors.New("frame cut short")
 
 // parser reads a frame's fields; the first failure sticks.
 type parser struct {
