@@ -1,0 +1,177 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/warren-mq/warren/services/demo/system"
+)
+
+const (
+	orderCount  = 200
+	clientCount = 8
+	endPatience = 3 * time.Minute
+)
+
+type order struct {
+	ID, Status, Currency string
+	Total                int64
+	TraceID              string `json:"trace_id"`
+	Items                []struct {
+		SKU      string
+		Quantity int64
+	}
+}
+
+type item struct {
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
+}
+
+type request struct {
+	CustomerID string `json:"customer_id"`
+	Currency   string `json:"currency"`
+	Items      []item `json:"items"`
+}
+
+// what returns the i-th order, and whether it is to be cancelled at once.
+func what(i int) (r request, cancel bool) {
+	r = request{CustomerID: fmt.Sprintf("c-%d", i%17), Currency: "EUR", Items: []item{{fmt.Sprintf("SKU-00%d", 1+i%8), 1 + i%3}}}
+	switch i % 10 {
+	case 1:
+		r.Items = append(r.Items, item{"SKU-009", 1})
+	case 3:
+		r.CustomerID = "decline-" + r.CustomerID
+	case 5:
+		r.Items = append(r.Items, item{[]string{"SKU-010", "SKU-011", "SKU-012"}[i/10%3], 1})
+	case 7:
+		return r, true
+	}
+	return r, false
+}
+
+// TestOrdersSurviveTheLeader: 200 orders, some declined, out of stock or cancelled; every fourth message comes twice; the node
+// that leads the busiest queue is killed in the middle and started again. Every order comes to its end, every effect happens
+// once, every trace is whole.
+func TestOrdersSurviveTheLeader(t *testing.T) {
+	r := start(t)
+	rest := r.rss()
+	t.Logf("at rest %d processes have %d MB resident", len(r.Running()), rest>>20)
+	if rest > 500<<20 {
+		t.Errorf("more than 500 MB")
+	}
+	s := newSpy(t, r.AMQPURL())
+	begin := time.Now()
+
+	var killed atomic.Value
+	half := make(chan struct{})
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		<-half
+		q, err := r.busiest()
+		if err == nil {
+			err = r.Kill(t.Context(), q.Leader)
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		killed.Store(q)
+	})
+	orders := r.place(t, half)
+	placed := time.Since(begin)
+	killing.Wait()
+	q, ok := killed.Load().(queue)
+	if !ok {
+		t.Fatal("no node was killed")
+	}
+	if err := r.Start(t.Context(), false, q.Leader); err != nil {
+		t.Fatal(err)
+	}
+	back := time.Since(begin)
+
+	ends := map[string]int{}
+	eventually(t, endPatience, func() error {
+		clear(ends)
+		for i, o := range orders {
+			if _, err := call(t.Context(), http.MethodGet, r.URL(system.Order)+"/orders/"+o.ID, nil, &orders[i]); err != nil {
+				return err
+			}
+			ends[orders[i].Status]++
+		}
+		if ends["shipped"]+ends["rejected"]+ends["cancelled"] != orderCount {
+			return fmt.Errorf("not all orders have ended: %v", ends)
+		}
+		return nil
+	})
+	ended := time.Since(begin)
+	b := openBooks(t, r)
+	eventually(t, endPatience, func() error {
+		if err := b.sent(); err != nil {
+			return err
+		}
+		return r.drained()
+	})
+	t.Logf("%d orders placed in %.1f s, %s (leader of %s with %d messages) killed in the middle, back after %.1f s, all ended after %.1f s, quiet after %.1f s: %v; %d events, %d of them sent twice",
+		orderCount, placed.Seconds(), q.Leader, q.Name, q.Messages, back.Seconds(), ended.Seconds(), time.Since(begin).Seconds(), ends, s.seen.Load(), s.sent.Load())
+	for _, status := range []string{"shipped", "rejected", "cancelled"} {
+		if ends[status] == 0 {
+			t.Errorf("no order was %s: the test does not try what it should", status)
+		}
+	}
+	if s.sent.Load() < orderCount/spyEvery {
+		t.Errorf("only %d duplicates: the test does not try what it should", s.sent.Load())
+	}
+	b.check(orders)
+	checkTraces(t, r, orders)
+}
+
+// place places all orders, several at a time, and closes half when half of them are.
+func (r run) place(t *testing.T, half chan<- struct{}) []order {
+	t.Helper()
+	orders := make([]order, orderCount)
+	var next, done atomic.Int64
+	var clients sync.WaitGroup
+	for range clientCount {
+		clients.Go(func() {
+			for i := int(next.Add(1)) - 1; i < orderCount; i = int(next.Add(1)) - 1 {
+				if err := r.placeOne(t.Context(), i, &orders[i]); err != nil {
+					t.Errorf("order %d: %v", i, err)
+				}
+				if done.Add(1) == orderCount/2 {
+					close(half)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	return orders
+}
+
+func (r run) placeOne(ctx context.Context, i int, o *order) error {
+	body, cancel := what(i)
+	key := []string{"Idempotency-Key", fmt.Sprintf("e2e-%d", i)}
+	url := r.URL(system.Order) + "/orders"
+	if _, err := call(ctx, http.MethodPost, url, body, o, key...); err != nil {
+		return err
+	}
+	if i%20 == 0 { // a client that did not hear the answer
+		var again order
+		if _, err := call(ctx, http.MethodPost, url, body, &again, key...); err != nil || again.ID != o.ID {
+			return fmt.Errorf("the same request again is order %s, not %s: %w", again.ID, o.ID, err)
+		}
+	}
+	if !cancel {
+		return nil
+	}
+	resp, err := call(ctx, http.MethodPost, url+"/"+o.ID+"/cancel", nil, nil)
+	if resp != nil && resp.StatusCode == http.StatusConflict {
+		return nil // it was faster
+	}
+	return err
+}
