@@ -48,19 +48,19 @@ func (l *Log) replaySegment(s *segment, last bool, replay func(*Record) error) e
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size, err := f.Size()
 	if err != nil {
 		return err
 	}
 	s.length = size
-	data := make([]byte, size)
-	if n, err := f.ReadAt(data, 0); n < len(data) {
-		return fmt.Errorf("%s: read at offset %d: %w", s.name, n, err)
-	}
-	at := 0
+	w := window{f: f, size: size}
+	at := int64(0)
 	for {
-		number, body, n, ok := openBatch(data[at:], s.epoch)
+		number, body, n, ok, err := w.batch(at, s.epoch)
+		if err != nil {
+			return fmt.Errorf("%s: read at offset %d: %w", s.name, at, err)
+		}
 		if !ok {
 			break
 		}
@@ -68,19 +68,22 @@ func (l *Log) replaySegment(s *segment, last bool, replay func(*Record) error) e
 			return fmt.Errorf("%s at offset %d: batch %d follows batch %d: batches in between are missing", s.name, at, number, l.batch)
 		}
 		l.batch = number
-		err := eachRecord(body, func(r *Record) error {
+		err = eachRecord(body, func(r *Record) error {
 			l.note(s, r)
 			return replay(r)
 		})
 		if err != nil {
 			return fmt.Errorf("%s at offset %d: %w", s.name, at, err)
 		}
-		at += n
+		at += int64(n)
 	}
-	s.offset = int64(at)
+	s.offset = at
 	// Each batch was written after the one before it was durable, so only the very
 	// last can be torn. A whole batch behind a damaged one means lost data.
-	if later, found := findBatch(data, at, s.epoch); found {
+	switch later, found, err := w.find(at, s.epoch); {
+	case err != nil:
+		return fmt.Errorf("%s: %w", s.name, err)
+	case found:
 		return fmt.Errorf("%s is damaged at offset %d: an intact batch follows at offset %d", s.name, at, later)
 	}
 	if !last || l.opts.NoSync {
@@ -92,16 +95,4 @@ func (l *Log) replaySegment(s *segment, last bool, replay func(*Record) error) e
 		return fmt.Errorf("%s: sync: %w", s.name, err)
 	}
 	return nil
-}
-
-func findBatch(data []byte, from int, epoch uint64) (int, bool) {
-	for at := from + batchAlignBytes; at+batchHeaderBytes <= len(data); at += batchAlignBytes {
-		if data[at] != batchMagic&0xff {
-			continue
-		}
-		if _, _, _, ok := openBatch(data[at:], epoch); ok {
-			return at, true
-		}
-	}
-	return 0, false
 }

@@ -1,0 +1,81 @@
+package storage
+
+import "encoding/binary"
+
+// windowBytes is what recovery reads at once: a segment is much larger, and most of
+// one is often empty.
+const windowBytes = 1 << 20
+
+// window reads a segment piece by piece.
+type window struct {
+	f     File
+	size  int64
+	start int64
+	buf   []byte
+}
+
+// at returns n bytes at an offset, fewer at the file's end. They are valid until the
+// next call.
+func (w *window) at(off int64, n int) ([]byte, error) {
+	n = int(min(int64(n), w.size-off))
+	if n <= 0 {
+		return nil, nil
+	}
+	if off >= w.start && off+int64(n) <= w.start+int64(len(w.buf)) {
+		i := off - w.start
+		return w.buf[i : i+int64(n)], nil
+	}
+	want := int(min(int64(max(n, windowBytes)), w.size-off))
+	if cap(w.buf) < want {
+		w.buf = make([]byte, want)
+	}
+	w.buf = w.buf[:want]
+	w.start = off
+	if k, err := w.f.ReadAt(w.buf, off); k < want {
+		w.buf = w.buf[:0]
+		return nil, err
+	}
+	return w.buf[:n], nil
+}
+
+// batch is openBatch at an offset.
+func (w *window) batch(off int64, epoch uint64) (number uint64, body []byte, size int, ok bool, err error) {
+	head, err := w.at(off, batchHeaderBytes)
+	if err != nil || len(head) < batchHeaderBytes || binary.LittleEndian.Uint32(head) != batchMagic ||
+		binary.LittleEndian.Uint64(head[8:]) != epoch {
+		return 0, nil, 0, false, err
+	}
+	n := int64(binary.LittleEndian.Uint32(head[24:]))
+	if off+batchHeaderBytes+n > w.size {
+		return 0, nil, 0, false, nil
+	}
+	whole, err := w.at(off, batchHeaderBytes+int(n))
+	if err != nil {
+		return 0, nil, 0, false, err
+	}
+	number, body, size, ok = openBatch(whole, epoch)
+	return number, body, size, ok, nil
+}
+
+// find looks for an intact batch behind an offset.
+func (w *window) find(from int64, epoch uint64) (int64, bool, error) {
+	for off := from + batchAlignBytes; off+batchHeaderBytes <= w.size; {
+		piece, err := w.at(off, windowBytes)
+		if err != nil {
+			return 0, false, err
+		}
+		next := off + int64(len(piece)+batchAlignBytes-1)/batchAlignBytes*batchAlignBytes
+		for i := 0; i < len(piece); i += batchAlignBytes {
+			if piece[i] != batchMagic&0xff {
+				continue
+			}
+			if _, _, _, ok, err := w.batch(off+int64(i), epoch); ok || err != nil {
+				return off + int64(i), ok, err
+			}
+			next = off + int64(i) + batchAlignBytes // the window may have moved
+			break
+		}
+		off = next
+	}
+	return 0, false, nil
+}
