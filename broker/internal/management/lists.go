@@ -19,8 +19,9 @@ func (h *handler) overview(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (h *handler) nodes(w http.ResponseWriter, _ *http.Request) error {
-	list := []map[string]any{}
-	for _, m := range h.b.Node().Nodes() {
+	nodes := h.b.Node().Nodes()
+	list := make([]map[string]any, 0, len(nodes))
+	for _, m := range nodes {
 		list = append(list, map[string]any{
 			"name": m.Name, "type": "disc", "running": m.Running, "metadata_leader": m.Leader,
 			"amqp": m.AMQP, "management": m.Management, "peer": m.Peer,
@@ -100,8 +101,9 @@ func policyJSON(p *metadata.Policy) map[string]any {
 }
 
 func (h *handler) policies(w http.ResponseWriter, _ *http.Request) error {
-	list := []map[string]any{}
-	for _, p := range h.b.Node().Policies() {
+	policies := h.b.Node().Policies()
+	list := make([]map[string]any, 0, len(policies))
+	for _, p := range policies {
 		list = append(list, policyJSON(&p))
 	}
 	write(w, http.StatusOK, list)

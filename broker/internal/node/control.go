@@ -80,7 +80,7 @@ func (n *Node) control() {
 func (n *Node) syncPeers() {
 	n.topologyMu.RLock()
 	formed := n.topology.ClusterID != "" && n.topology.Nodes[n.cfg.Name] != nil
-	var replicas []uint64
+	replicas := make([]uint64, 0, len(n.topology.Nodes))
 	for _, name := range n.topology.NodeNames() {
 		replicas = append(replicas, n.topology.Nodes[name].Replica)
 	}
@@ -114,7 +114,7 @@ func (n *Node) syncGroups() error {
 		mine    bool
 	}
 	n.topologyMu.RLock()
-	var all []todo
+	all := make([]todo, 0, len(n.topology.Groups))
 	for _, id := range n.topology.GroupIDs() {
 		g := n.topology.Groups[id]
 		t := todo{id: id, desired: n.topology.Desired(g)}

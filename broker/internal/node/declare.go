@@ -211,7 +211,7 @@ func (l *Link) QueueDelete(ctx context.Context, name string, ifUnused, ifEmpty b
 	switch {
 	case err == nil:
 	case fault.KindOf(err) == fault.NotFound:
-		return 0, nil //nolint:nilerr // deleted already is what was asked for
+		return 0, nil
 	default:
 		return 0, err
 	}

@@ -198,6 +198,9 @@ func (m *shardMachine) proposeAll() {
 		m.entries = append(m.entries, m.entry)
 		m.entry = nil
 	}
+	if m.g.Transferring() {
+		return // if it comes to nothing, the next turn proposes
+	}
 	for i, e := range m.entries {
 		if err := m.g.Propose(e); err != nil {
 			// Too much is under way. The lanes come again; what the leader wanted for

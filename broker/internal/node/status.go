@@ -150,7 +150,7 @@ func (n *Node) describe(q *metadata.Queue, counts map[uint64]QueueStatus) QueueS
 func (n *Node) Nodes() []NodeStatus {
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
-	var all []NodeStatus
+	all := make([]NodeStatus, 0, len(n.topology.Nodes))
 	for _, name := range n.topology.NodeNames() {
 		m := n.topology.Nodes[name]
 		all = append(all, NodeStatus{

@@ -26,6 +26,7 @@ type Group struct {
 	appliedT uint64
 	role     Role
 	desired  []uint64 // members it should have; nil: leave as it is
+	led      int      // ticks that another member should have led
 	voters   atomic.Pointer[[]uint64]
 	captures map[uint64]func() []byte
 	down     map[uint64]bool // replicas known to be dead
@@ -56,6 +57,10 @@ func (g *Group) Applied() uint64 { return g.applied }
 // Current reports whether a leader has applied everything that was committed before
 // its term began: only then it knows the group's state.
 func (g *Group) Current() bool { return g.rn == nil || g.role.Self && g.appliedT == g.role.Term }
+
+// Transferring reports whether leadership is being handed over: what is proposed now
+// would be dropped.
+func (g *Group) Transferring() bool { return g.rn != nil && g.rn.BasicStatus().LeadTransferee != 0 }
 
 // Propose appends data to the group's log; Apply follows once it is committed, on
 // every member, unless leadership is lost before. It fails on a follower.

@@ -21,6 +21,7 @@ func (g *Group) tick() {
 	g.rn.Tick()
 	if g.role.Self {
 		g.reconcile()
+		g.goHome()
 	} else if g.role.Leader == 0 || g.down[g.role.Leader] {
 		g.standUp()
 	}
@@ -89,6 +90,29 @@ func (g *Group) turnToLead() int {
 		}
 	}
 	return -1
+}
+
+// homeTicks is how long a leader stays before it hands over to the member whose turn it
+// is: long enough for a node that came back to have settled. Groups differ, so that
+// they don't all move at once.
+func (g *Group) homeTicks() int { return 100 + int(g.ID%64) }
+
+// goHome spreads the leaders: each group has a member of its own to lead it, and once
+// that one is up and has caught up, leadership goes there.
+func (g *Group) goHome() {
+	voters := slices.Sorted(slices.Values(g.log.conf.GetVoters()))
+	if len(voters) < 2 || len(g.log.conf.GetVotersOutgoing()) > 0 {
+		return
+	}
+	home := voters[g.ID%uint64(len(voters))]
+	if home == g.host.opts.Replica || g.down[home] || !g.caughtUp(home) {
+		g.led = 0
+		return
+	}
+	if g.led++; g.led >= g.homeTicks() {
+		g.led = 0
+		g.transfer(home)
+	}
 }
 
 // transfer hands leadership to a living, caught-up voter: to if it is not 0.
