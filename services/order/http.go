@@ -145,7 +145,7 @@ func (a api) timeline(ctx context.Context, in *orderInput) (*timelineOutput, err
 
 // problem is the one table from the domain's errors to HTTP's.
 func problem(err error, id string) error {
-	var invalid order.InvalidItems
+	var invalid order.ItemErrors
 	switch {
 	case errors.Is(err, order.ErrNotFound):
 		return huma.Error404NotFound("no order " + id)

@@ -90,6 +90,7 @@ const good = `{"customer_id":"c-1","currency":"EUR","items":[{"sku":"SKU-001","q
 
 func TestOrders(t *testing.T) {
 	sqldbtest.Each(t, func(t *testing.T, open func() *sqldb.DB) {
+		t.Helper()
 		c := newClient(t, open())
 		a := c.do("POST", "/orders", good)
 		if a.Code != http.StatusCreated || a.order.Total != 990 || a.order.Status != "pending" || a.Header().Get("Location") != "/orders/"+a.order.ID {

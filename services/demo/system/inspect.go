@@ -1,11 +1,11 @@
 package system
 
 import (
+	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,20 +15,20 @@ const inspectTimeout = 2 * time.Second
 // inspect tells which program a process runs and since when. ok is false when it has ended, though its parent may not have
 // noticed yet.
 func inspect(pid int) (program string, started time.Time, ok bool) {
-	proc := filepath.Join("/proc", fmt.Sprint(pid))
+	proc := "/proc/" + strconv.Itoa(pid)
 	if _, err := os.Stat("/proc/self/exe"); err != nil {
 		return inspectPS(pid)
 	}
-	stat, err := os.ReadFile(filepath.Join(proc, "stat"))
+	stat, err := os.ReadFile(proc + "/stat")
 	if err != nil {
 		return "", time.Time{}, false
 	}
 	// The second field is the name in brackets and may hold anything; the third is the state.
-	rest := stat[strings.LastIndexByte(string(stat), ')')+1:]
+	rest := stat[bytes.LastIndexByte(stat, ')')+1:]
 	if fields := strings.Fields(string(rest)); len(fields) == 0 || fields[0] == "Z" || fields[0] == "X" {
 		return "", time.Time{}, false
 	}
-	program, err = os.Readlink(filepath.Join(proc, "exe"))
+	program, err = os.Readlink(proc + "/exe")
 	if err != nil {
 		return "", time.Time{}, false
 	}
@@ -44,7 +44,7 @@ func inspect(pid int) (program string, started time.Time, ok bool) {
 func inspectPS(pid int) (program string, started time.Time, ok bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), inspectTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "ps", "-o", "state=,lstart=,comm=", "-p", fmt.Sprint(pid)).Output()
+	out, err := exec.CommandContext(ctx, "ps", "-o", "state=,lstart=,comm=", "-p", strconv.Itoa(pid)).Output()
 	fields := strings.Fields(string(out)) // S Mon Jan 2 15:04:05 2006 /path/to/program
 	if err != nil || len(fields) < 7 || strings.HasPrefix(fields[0], "Z") {
 		return "", time.Time{}, false

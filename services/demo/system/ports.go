@@ -1,6 +1,7 @@
 package system
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -103,7 +104,8 @@ func FreePorts() (Ports, error) {
 func (p *Ports) all() []*Port { return append(p.cluster(), p.services()...) }
 
 func (p *Ports) cluster() []*Port {
-	out := []*Port{&p.Proxy, &p.ProxyStats}
+	out := make([]*Port, 0, 2+3*Nodes)
+	out = append(out, &p.Proxy, &p.ProxyStats)
 	for i := range Nodes {
 		out = append(out, &p.AMQP[i], &p.Management[i], &p.Peer[i])
 	}
@@ -126,7 +128,7 @@ func taken(ports []*Port) error {
 }
 
 func (p Port) free() bool {
-	l, err := net.Listen("tcp", p.Address())
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", p.Address())
 	if err != nil {
 		return false
 	}
@@ -135,8 +137,9 @@ func (p Port) free() bool {
 
 // Settings are the names of the settings that move ports.
 func (p Ports) Settings() []string {
-	var out []string
-	for _, port := range p.all() {
+	all := p.all()
+	out := make([]string, 0, len(all))
+	for _, port := range all {
 		out = append(out, port.Setting)
 	}
 	return out

@@ -14,8 +14,8 @@ import (
 
 // cluster returns the brokers and the balancer.
 func (s *System) cluster() []*process {
-	var out []*process
-	var peers, backends []string
+	out := make([]*process, 0, Nodes+1)
+	peers, backends := make([]string, 0, Nodes), make([]string, 0, Nodes)
 	for i := range Nodes {
 		peers = append(peers, s.cfg.Ports.Peer[i].Address())
 		backends = append(backends, fmt.Sprintf("%s=%s/%s", BrokerName(i+1), s.cfg.Ports.AMQP[i].Address(), s.cfg.Ports.Management[i]))
@@ -40,11 +40,13 @@ func (s *System) cluster() []*process {
 
 // services returns the trace store and the four services.
 func (s *System) services() []*process {
-	out := []*process{s.traceStore()}
-	for _, x := range []struct {
+	apis := []struct {
 		name string
 		port Port
-	}{{Product, s.cfg.Ports.Product}, {Payment, s.cfg.Ports.Payment}, {Shipment, s.cfg.Ports.Shipment}, {Order, s.cfg.Ports.Order}} {
+	}{{Product, s.cfg.Ports.Product}, {Payment, s.cfg.Ports.Payment}, {Shipment, s.cfg.Ports.Shipment}, {Order, s.cfg.Ports.Order}}
+	out := make([]*process, 0, 1+len(apis))
+	out = append(out, s.traceStore())
+	for _, x := range apis {
 		p := s.program(x.name, x.name)
 		prefix := strings.ToUpper(x.name)
 		p.env = []string{

@@ -195,7 +195,7 @@ func (s *System) process(name string) *process {
 }
 
 func names(ps []*process) []string {
-	var out []string
+	out := make([]string, 0, len(ps))
 	for _, p := range ps {
 		out = append(out, p.name)
 	}

@@ -89,14 +89,15 @@ func OpenDB(ctx context.Context, address string, migrations fs.FS) (*sqldb.DB, e
 // what is under way, then the connections. more are the service's own loops; they end before the outbox's relay does.
 func (s *Service) Run(ctx context.Context, more ...run.Component) error {
 	relay := outbox.NewRelay(s.DB, s.app, outbox.RelayConfig{Logger: s.Log})
-	parts := []run.Component{
-		{Name: "telemetry", Stop: s.telemetry.Shutdown},
-		{Name: "database", Stop: func(context.Context) error { return s.DB.Close() }},
+	parts := make([]run.Component, 0, 6+len(more))
+	parts = append(parts,
+		run.Component{Name: "telemetry", Stop: s.telemetry.Shutdown},
+		run.Component{Name: "database", Stop: func(context.Context) error { return s.DB.Close() }},
 		// It listens first, so that a taken port is the only thing that happens, and serves last.
-		{Name: "address", Start: s.listen},
-		{Name: "bindings", Start: s.app.Start, Stop: s.app.Stop},
-		{Name: "relay", Run: relay.Run},
-	}
+		run.Component{Name: "address", Start: s.listen},
+		run.Component{Name: "bindings", Start: s.app.Start, Stop: s.app.Stop},
+		run.Component{Name: "relay", Run: relay.Run},
+	)
 	parts = append(parts, more...)
 	parts = append(parts, run.Component{Name: "http", Run: s.Server.Run})
 	s.Log.InfoContext(ctx, "starting", "address", s.cfg.Address, "database", string(s.DB.Dialect), "quorum_queues", s.cfg.Quorum)

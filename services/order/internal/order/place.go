@@ -34,10 +34,10 @@ type ItemError struct {
 	Reason string
 }
 
-// InvalidItems are all the mistakes in a request's items.
-type InvalidItems []ItemError
+// ItemErrors are all the mistakes in a request's items.
+type ItemErrors []ItemError
 
-func (e InvalidItems) Error() string { return fmt.Sprintf("order: %d items are invalid", len(e)) }
+func (e ItemErrors) Error() string { return fmt.Sprintf("order: %d items are invalid", len(e)) }
 
 // Place takes an order at the catalogue's prices. A key, unless empty, makes it idempotent: the same request with the same key
 // gets the first answer again, and replayed is true.
@@ -84,7 +84,7 @@ func (s *Service) price(ctx context.Context, tx *sql.Tx, r Request) (Order, erro
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		o.TraceID = sc.TraceID().String()
 	}
-	var invalid InvalidItems
+	var invalid ItemErrors
 	seen := map[string]bool{}
 	for i, it := range r.Items {
 		known, found, err := s.listed(ctx, tx, it.SKU)

@@ -93,8 +93,9 @@ func (s *Service) apply(ctx context.Context, tx *sql.Tx, orderID string, c comma
 		return chassis.Emit(ctx, tx, s.outbox, events.ShipmentDispatched{OrderID: orderID, ShipmentID: p.ID, DispatchedAt: now})
 	case Cancelled:
 		return chassis.Emit(ctx, tx, s.outbox, events.ShipmentCancelled{OrderID: orderID})
+	default: // nobody needs to know
+		return nil
 	}
-	return nil
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
