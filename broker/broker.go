@@ -246,7 +246,7 @@ func (n *Node) serve(ctx context.Context) error {
 	defer cancelStop()
 	if killed {
 		cancelStop() // connections break, as those of a dead process do
-		_ = n.amqp.Shutdown(stop)
+		_ = n.amqp.Shutdown(stop) // its only complaint is that it had no time
 		return errors.Join(err, n.inner.Kill())
 	}
 	n.inner.HandOver()
