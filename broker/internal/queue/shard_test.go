@@ -265,7 +265,7 @@ func TestASlowReaderHasAWindow(t *testing.T) {
 // deaf takes deliveries without reading them.
 type deaf struct{}
 
-func (deaf) Deliver(*Queue, *Consumer, Delivery)         {}
+func (deaf) Deliver(*Queue, *Consumer, Delivery)      {}
 func (deaf) Answer(*Queue, *Get, Delivery, int, bool) {}
 
 func TestGet(t *testing.T) {

@@ -1,7 +1,6 @@
 package raftnode
 
 import (
-	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 
@@ -202,7 +201,7 @@ func (g *Group) store(m *raftpb.Message) {
 	}
 	if m.Term != nil && (m.GetTerm() != g.log.hard.GetTerm() || m.GetVote() != g.log.hard.GetVote()) {
 		g.log.hard = &raftpb.HardState{Term: new(m.GetTerm()), Vote: new(m.GetVote()), Commit: new(m.GetCommit())}
-		records = append(records, storage.Record{Kind: storage.KindState, Group: g.ID, Data: stateBytes(m.GetTerm(), m.GetVote())})
+		records = append(records, storage.Record{Kind: storage.KindState, Group: g.ID, Data: stateBytes(m.GetTerm(), m.GetVote(), m.GetCommit())})
 	}
 	for _, e := range m.GetEntries() {
 		records = append(records, storage.Record{
@@ -215,10 +214,6 @@ func (g *Group) store(m *raftpb.Message) {
 		return
 	}
 	g.host.log.Append(records, before, func() { g.post(storedEvent{responses}) })
-}
-
-func stateBytes(term, vote uint64) []byte {
-	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, term), vote)
 }
 
 // deliver passes on responses that waited for a write.

@@ -1,10 +1,12 @@
 package raftnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ type Options struct {
 	Sender  Sender
 	Workers int // loops that drive the groups
 	Logger  *slog.Logger
+	Tick    time.Duration // of Raft's own timers; 100 ms
 	// Failed is called once if the disk fails: the node must stop.
 	Failed func(error)
 	Log    storage.LogOptions
@@ -40,18 +43,22 @@ type Host struct {
 	started   bool
 	groups    map[uint64]*Group
 	recovered map[uint64]*recovered
+	dropped   map[uint64]bool // while the log is replayed
 	down      map[uint64]bool // replicas known to be dead
 }
 
 // Open recovers the log in opts.FS. Groups are added next, then Start.
 func Open(opts Options) (*Host, error) {
-	h := &Host{opts: opts, stop: make(chan struct{}), groups: map[uint64]*Group{}, recovered: map[uint64]*recovered{}, down: map[uint64]bool{}}
+	h := &Host{opts: opts, stop: make(chan struct{}), groups: map[uint64]*Group{}, recovered: map[uint64]*recovered{}, dropped: map[uint64]bool{}, down: map[uint64]bool{}}
 	lo := opts.Log
 	lo.Pressure = h.pressure
 	lo.Failed = h.fail
 	var err error
 	if h.log, err = storage.OpenLog(opts.FS, lo, h.replay); err != nil {
 		return nil, err
+	}
+	if err := h.removeDropped(); err != nil {
+		return nil, errors.Join(err, h.log.Close())
 	}
 	for i := range max(opts.Workers, 1) {
 		h.workers = append(h.workers, newWorker(h, i))
@@ -79,15 +86,18 @@ func (h *Host) Add(id uint64, members []uint64, newMachine func(*Group) Machine)
 		g.applied, g.appliedT = 1, 1
 		h.log.Append([]storage.Record{
 			{Kind: storage.KindReset, Group: id, Index: 1, Term: 1},
-			{Kind: storage.KindState, Group: id, Data: stateBytes(1, 0)},
+			{Kind: storage.KindState, Group: id, Data: stateBytes(1, 0, 1)},
 		}, h.writeFirst(g), nil)
 	}
 	if g.rn, err = raft.NewRawNode(h.raftConfig(g)); err != nil {
 		return fmt.Errorf("group %d: %w", id, err)
 	}
+	// A new group need not wait for a time-out, nor one that no other member can lead.
+	first := !held && len(members) > 0 && members[id%uint64(len(members))] == h.opts.Replica
+	first = first || slices.Equal(g.log.conf.GetVoters(), []uint64{h.opts.Replica})
 	h.host(g)
-	if !held && len(members) > 0 && members[id%uint64(len(members))] == h.opts.Replica {
-		g.post(campaignEvent{}) // a new group need not wait for a time-out
+	if first {
+		g.post(campaignEvent{})
 	}
 	return nil
 }
@@ -155,7 +165,7 @@ func (h *Host) Start() {
 }
 
 func (h *Host) ticks() {
-	t := time.NewTicker(tickInterval)
+	t := time.NewTicker(cmp.Or(h.opts.Tick, tickInterval))
 	defer t.Stop()
 	for {
 		select {

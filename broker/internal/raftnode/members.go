@@ -8,6 +8,8 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/warren-mq/warren/broker/internal/storage"
 )
 
 // caughtUpEntries is how near to the end of the log a learner must be to become a
@@ -189,10 +191,13 @@ func (g *Group) change(changes ...*raftpb.ConfChangeSingle) {
 	_ = g.rn.ProposeConfChange(&raftpb.ConfChangeV2{Changes: changes})
 }
 
-// setConf sets the members, for this group and for those who ask the host.
+// setConf sets the members, for this group and for those who ask the host: to them, who is
+// on the way out still belongs to it, as until then nothing is decided without it.
 func (g *Group) setConf(conf *raftpb.ConfState) {
 	g.log.conf = conf
-	voters := slices.Sorted(slices.Values(conf.GetVoters()))
+	voters := slices.Concat(conf.GetVoters(), conf.GetVotersOutgoing())
+	slices.Sort(voters)
+	voters = slices.Compact(voters)
 	g.voters.Store(&voters)
 }
 
@@ -204,4 +209,10 @@ func (g *Group) applyMembers(data []byte) {
 		panic(fmt.Sprintf("group %d: configuration change at index %d: %v", g.ID, g.applied, err))
 	}
 	g.setConf(g.rn.ApplyConfChange(cc))
+	// After a restart this member must know who may vote, without asking those who no
+	// longer may.
+	hard := g.log.hard
+	g.host.log.Append([]storage.Record{
+		{Kind: storage.KindState, Group: g.ID, Data: stateBytes(hard.GetTerm(), hard.GetVote(), g.applied)},
+	}, nil, nil)
 }

@@ -29,19 +29,51 @@ func (h *Host) replay(r *storage.Record) error {
 		}
 		rec.entries = append(rec.entries, newEntry(raftpb.EntryType(r.Type), r.Term, r.Index, append([]byte(nil), r.Data...)))
 	case storage.KindState:
-		if len(r.Data) != 16 {
-			return fmt.Errorf("state of group %d has %d bytes, not 16", r.Group, len(r.Data))
+		var err error
+		if rec.hard, err = parseState(r.Data); err != nil {
+			return fmt.Errorf("state of group %d: %w", r.Group, err)
 		}
-		term, vote := binary.LittleEndian.Uint64(r.Data), binary.LittleEndian.Uint64(r.Data[8:])
-		rec.hard = &raftpb.HardState{Term: &term, Vote: &vote}
 	case storage.KindReset:
 		rec.entries, rec.reset = nil, r.Index
 	case storage.KindDrop:
 		delete(h.recovered, r.Group)
+		h.dropped[r.Group] = true
+		return nil
 	default:
 		return fmt.Errorf("record of kind %d, which this version does not know", r.Kind)
 	}
+	delete(h.dropped, r.Group)
 	return nil
+}
+
+// removeDropped removes the snapshots of groups that were dropped: the power may have
+// gone before that was done.
+func (h *Host) removeDropped() error {
+	for id := range h.dropped {
+		if err := storage.RemoveSnapshot(h.opts.FS, id); err != nil {
+			return err
+		}
+	}
+	h.dropped = nil
+	return nil
+}
+
+// stateBytes encodes what a group must not forget besides its entries: its term, its
+// vote, and how far it knows the log to be committed (the members may have changed up to
+// there, and those of before be gone).
+func stateBytes(term, vote, commit uint64) []byte {
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, stateLength), term)
+	return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, vote), commit)
+}
+
+const stateLength = 24
+
+func parseState(b []byte) (*raftpb.HardState, error) {
+	if len(b) != stateLength {
+		return nil, fmt.Errorf("it has %d bytes, not %d", len(b), stateLength)
+	}
+	r := reader{b: b}
+	return &raftpb.HardState{Term: new(r.u64()), Vote: new(r.u64()), Commit: new(r.u64())}, nil
 }
 
 // Recovered returns the groups that the data directory holds something of, and that
@@ -87,10 +119,6 @@ func (h *Host) load(g *Group, alone bool) (held bool, err error) {
 	if rec == nil {
 		return held, nil
 	}
-	if rec.hard != nil {
-		g.log.hard = rec.hard
-		g.log.hard.Commit = &index
-	}
 	tail, stale, err := rec.tail(index, term)
 	if err == nil && stale && alone {
 		err = fmt.Errorf("the log ends before the snapshot at index %d", index)
@@ -103,6 +131,9 @@ func (h *Host) load(g *Group, alone bool) (held bool, err error) {
 		h.log.Append([]storage.Record{{Kind: storage.KindReset, Group: g.ID, Index: index, Term: term}}, nil, nil)
 	}
 	g.log.append(tail)
+	if g.log.hard = rec.hard; rec.hard != nil {
+		rec.hard.Commit = new(min(max(rec.hard.GetCommit(), index), g.log.last()))
+	}
 	return true, nil
 }
 

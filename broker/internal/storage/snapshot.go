@@ -91,12 +91,16 @@ func ReadSnapshot(fs FS, group uint64) ([]byte, error) {
 	return b[snapHeaderBytes:], nil
 }
 
-// RemoveSnapshot removes group's snapshot, if any.
+// RemoveSnapshot removes group's snapshot, if any, durably.
 func RemoveSnapshot(fs FS, group uint64) error {
-	if err := fs.Remove(snapName(group)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	err := fs.Remove(snapName(group))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	return nil
+	return fs.SyncDir(snapDir)
 }
 
 // Snapshots returns the groups that have a snapshot.
