@@ -30,6 +30,8 @@ type process struct {
 	ready   func(ctx context.Context) error // nil when it can be used
 
 	pidFile, logFile, dataDir string
+
+	over chan struct{} // closed when the process that this value started has ended; nil: it started none
 }
 
 // start runs the program in a process group of its own: a ^C in the terminal is ours to pass on, in order. The log is begun anew
@@ -57,7 +59,12 @@ func (p *process) start(fresh bool) error {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	// Reap it whenever it ends, or it would look alive for ever. Its exit code is of no use: its log says more.
-	go func() { _ = cmd.Wait() }()
+	over := make(chan struct{})
+	p.over = over
+	go func() {
+		_ = cmd.Wait()
+		close(over)
+	}()
 	if err := os.WriteFile(p.pidFile, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o640); err != nil {
 		return errors.Join(err, cmd.Process.Kill())
 	}
@@ -131,7 +138,7 @@ func (p *process) stop(ctx context.Context, s syscall.Signal) error {
 func (p *process) await(ctx context.Context) error {
 	ended := errors.New("it has ended")
 	err := poll(ctx, func(ctx context.Context) error {
-		if p.pid() == 0 {
+		if p.hasEnded() {
 			return fatal{ended}
 		}
 		return p.ready(ctx)
@@ -140,6 +147,19 @@ func (p *process) await(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("%s is not ready: %w; last lines of %s:\n%s", p.name, err, p.logFile, tail(p.logFile))
+}
+
+// hasEnded reports whether the process is gone. Of its own child a parent knows; another run's is asked of the system.
+func (p *process) hasEnded() bool {
+	if p.over == nil {
+		return p.pid() == 0
+	}
+	select {
+	case <-p.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // fatal ends a poll.
