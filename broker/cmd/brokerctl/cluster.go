@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -59,6 +60,8 @@ func (c *joinClusterCmd) Run(s *session) error {
 	target := node{c.Target, c.Target}
 	if addr := s.client.byName[c.Target]; addr != "" {
 		target.addr = addr
+	} else if !strings.Contains(c.Target, ":") {
+		return fmt.Errorf("%w: unknown node %q; --nodes adds it, or give host:port of its management API", errUsage, c.Target)
 	}
 	var overview struct{ Node, Peer string }
 	if _, err := s.client.callNode(s.ctx, target, http.MethodGet, "/api/overview", nil, &overview); err != nil {

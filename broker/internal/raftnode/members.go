@@ -63,6 +63,9 @@ func (g *Group) standUp() {
 	if turn < 0 {
 		return
 	}
+	if len(g.down) == 0 {
+		turn += patienceTicks
+	}
 	if g.campaign >= turn && (g.campaign-turn)%electionRetryTicks == 0 {
 		_ = g.rn.Campaign()
 	}
@@ -73,12 +76,13 @@ func (g *Group) standUp() {
 // enough for the votes to come in and for the others' turn.
 const electionRetryTicks = 3
 
-// turnToLead is this member's place among the living voters; -1 if it is no voter or
-// no death is known that would call for haste.
+// patienceTicks is how much longer a member waits if no death is known: after a start
+// the leader may only not have been heard yet. Raft's own time-out would be three times
+// that, after a restart of the whole cluster in every group.
+const patienceTicks = 3
+
+// turnToLead is this member's place among the living voters; -1 if it is no voter.
 func (g *Group) turnToLead() int {
-	if len(g.down) == 0 {
-		return -1
-	}
 	voters := slices.Clone(g.log.conf.GetVoters())
 	slices.Sort(voters)
 	place := 0
