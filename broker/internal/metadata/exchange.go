@@ -114,6 +114,9 @@ func (s *State) bind(c *BindCommand) *fault.Error {
 		return f
 	}
 	b := c.Binding
+	if err := routing.Check(x.Type, routing.Binding{Key: b.Key, Args: b.Args.Table, Dest: dest}); err != nil {
+		return fault.New(fault.PreconditionFailed, "%v", err)
+	}
 	for _, old := range x.Bindings {
 		if old.same(&b) {
 			return nil

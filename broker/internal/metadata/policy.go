@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/queue"
@@ -23,69 +21,12 @@ type Policy struct {
 	// Group is where a queue goes that the policy replicates, by the queue's id: the
 	// proposer's choice.
 	Place map[uint64]uint64 `json:",omitempty"`
+
+	compiled *pattern
 }
 
 // PolicyClear removes a policy.
 type PolicyClear struct{ VHost, Name string }
-
-// policyKeys are the keys that a definition may have.
-var policyKeys = map[string]bool{
-	"ha-mode": true, "ha-params": true, "ha-sync-mode": true, "ha-sync-batch-size": true,
-	"ha-promote-on-shutdown": true, "ha-promote-on-failure": true,
-	"dead-letter-exchange": true, "dead-letter-routing-key": true, "message-ttl": true, "expires": true,
-	"max-length": true, "max-length-bytes": true, "overflow": true, "delivery-limit": true,
-	"alternate-exchange": true, "queue-mode": true, "queue-master-locator": true, "queue-version": true,
-}
-
-// CheckPolicy checks a policy by itself.
-func CheckPolicy(p *Policy) *fault.Error {
-	bad := func(format string, args ...any) *fault.Error {
-		return fault.New(fault.PreconditionFailed, "Validation failed\n\n"+format, args...)
-	}
-	if _, err := regexp.Compile(p.Pattern); err != nil {
-		return bad("%s is not a valid regular expression: %v", p.Pattern, err)
-	}
-	if len(p.Definition) == 0 {
-		return bad("no policy provided")
-	}
-	if !slices.Contains([]string{"queues", "exchanges", "all", "classic_queues", "quorum_queues"}, p.ApplyTo) {
-		return bad("apply-to is '%s', allowed are queues, exchanges, all, classic_queues and quorum_queues", p.ApplyTo)
-	}
-	var unknown []string
-	for _, k := range slices.Sorted(maps.Keys(p.Definition)) {
-		if !policyKeys[k] {
-			unknown = append(unknown, k)
-		}
-	}
-	if len(unknown) > 0 {
-		return bad("[%s] are not recognised policy settings", strings.Join(unknown, ", "))
-	}
-	mode, has := p.Definition["ha-mode"]
-	params := p.Definition["ha-params"]
-	switch {
-	case !has:
-		for _, k := range []string{"ha-params", "ha-sync-mode", "ha-promote-on-shutdown"} {
-			if p.Definition[k] != nil {
-				return bad("ha-mode must be specified to specify ha-params, ha-sync-mode or ha-promote-on-shutdown")
-			}
-		}
-	case mode == "all":
-		if params != nil {
-			return bad("ha-mode=\"all\" does not take parameters")
-		}
-	case mode == "exactly":
-		if n, ok := number(params); !ok || n < 1 {
-			return bad("ha-mode=\"exactly\" takes an integer greater than 0, got %s", show(params))
-		}
-	case mode == "nodes":
-		if l, ok := params.([]any); !ok || len(l) == 0 {
-			return bad("ha-mode=\"nodes\" takes a list of node names, got %s", show(params))
-		}
-	default:
-		return bad("%s is not a valid ha-mode value; allowed are \"all\", \"exactly\" and \"nodes\"", show(mode))
-	}
-	return nil
-}
 
 func show(v any) string {
 	b, err := json.Marshal(v)
@@ -95,9 +36,15 @@ func show(v any) string {
 	return string(b)
 }
 
+// number returns the value of an integer: as JSON gives it, or as a caller in Go does.
 func number(v any) (int64, bool) {
-	f, ok := v.(float64)
-	return int64(f), ok && f == float64(int64(f))
+	switch n := v.(type) {
+	case float64:
+		return int64(n), n == float64(int64(n))
+	case int:
+		return int64(n), true
+	}
+	return Integer(v)
 }
 
 func (s *State) policySet(p *Policy) *fault.Error {
@@ -110,6 +57,7 @@ func (s *State) policySet(p *Policy) *fault.Error {
 	}
 	place := p.Place
 	p.Place = nil
+	p.compiled, _ = compilePattern(p.Pattern) // it was checked
 	v.Policies[p.Name] = p
 	s.reconfigure(v, place)
 	return nil
@@ -161,7 +109,25 @@ func (s *State) PolicyOf(q *Queue) *Policy {
 	return best
 }
 
+// policyOfExchange returns the one policy that applies to the exchange, nil if none does.
+func (s *State) policyOfExchange(v *VHost, x *Exchange) *Policy {
+	var best *Policy
+	for _, name := range slices.Sorted(maps.Keys(v.Policies)) {
+		p := v.Policies[name]
+		if (p.ApplyTo == "exchanges" || p.ApplyTo == "all") && p.Definition["alternate-exchange"] != nil &&
+			p.compiled.match(x.Name) && (best == nil || p.Priority > best.Priority) {
+			best = p
+		}
+	}
+	return best
+}
+
+// matches reports whether the policy may apply to the queue: it must have something to
+// say of queues, too.
 func (p *Policy) matches(q *Queue) bool {
+	if _, exchanges := p.Definition["alternate-exchange"]; exchanges && len(p.Definition) == 1 {
+		return false
+	}
 	switch p.ApplyTo {
 	case "exchanges":
 		return false
@@ -174,8 +140,7 @@ func (p *Policy) matches(q *Queue) bool {
 			return false
 		}
 	}
-	re, err := regexp.Compile(p.Pattern)
-	return err == nil && re.MatchString(q.Name)
+	return p.compiled.match(q.Name)
 }
 
 // WantsReplicas reports whether the queue's type or policy asks for several copies.
@@ -193,9 +158,6 @@ func (s *State) WantsReplicas(q *Queue) bool {
 // Config returns what the queue's arguments and policy come to.
 func (s *State) Config(q *Queue) queue.Config {
 	c := queue.Config{Name: q.Name, VHost: q.VHost, TTL: -1, MaxLength: -1, MaxLengthBytes: -1, DeliveryLimit: -1}
-	if q.Type() == Quorum {
-		c.DeliveryLimit = deliveryLimitDefault
-	}
 	var def map[string]any
 	if p := s.PolicyOf(q); p != nil {
 		def = p.Definition
@@ -211,7 +173,7 @@ func (s *State) Config(q *Queue) queue.Config {
 	least(&c.TTL, "x-message-ttl", "message-ttl")
 	least(&c.MaxLength, "x-max-length", "max-length")
 	least(&c.MaxLengthBytes, "x-max-length-bytes", "max-length-bytes")
-	least(&c.DeliveryLimit, "x-delivery-limit", "delivery-limit")
+	c.DeliveryLimit = deliveryLimit(q, def)
 	text := func(arg, key string) (string, bool) {
 		if v, ok := q.Args.Get(arg); ok {
 			t, ok := v.(string)
@@ -223,6 +185,27 @@ func (s *State) Config(q *Queue) queue.Config {
 	c.DeadLetterExchange, c.DeadLetter = text("x-dead-letter-exchange", "dead-letter-exchange")
 	c.DeadLetterKey, c.DeadLetterKeySet = text("x-dead-letter-routing-key", "dead-letter-routing-key")
 	return c
+}
+
+// deliveryLimit returns the lower of argument and policy, of which a negative one means
+// none; the default only counts where nobody said anything.
+func deliveryLimit(q *Queue, def map[string]any) int64 {
+	v, hasArg := q.Args.Get("x-delivery-limit")
+	arg, _ := Integer(v)
+	policy, hasPolicy := number(def["delivery-limit"])
+	switch {
+	case hasArg && hasPolicy && arg >= 0 && policy >= 0:
+		return min(arg, policy)
+	case hasArg && hasPolicy:
+		return max(arg, policy)
+	case hasArg:
+		return arg
+	case hasPolicy:
+		return policy
+	case q.Type() == Quorum:
+		return deliveryLimitDefault
+	}
+	return -1
 }
 
 // deliveryLimitDefault is RabbitMQ 4's for quorum queues.

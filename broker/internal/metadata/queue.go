@@ -1,6 +1,8 @@
 package metadata
 
 import (
+	"slices"
+
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
 )
@@ -40,9 +42,15 @@ var queueArgs = [...]string{
 	"x-delivery-limit", "x-quorum-initial-group-size",
 }
 
+// priorityMax is the highest priority that a queue may have.
+const priorityMax = 255
+
 // CheckQueue checks a declaration by itself.
 func CheckQueue(vhost, name string, durable, exclusive, autoDelete bool, args message.Table) *fault.Error {
 	what := "queue '" + name + "' in vhost '" + vhost + "'"
+	if !validName(name) {
+		return fault.New(fault.PreconditionFailed, "the name of %s is longer than %d bytes, or not UTF-8", what, nameBytesMax)
+	}
 	if v, ok := args.Get("x-queue-type"); ok && v != string(Classic) && v != string(Quorum) {
 		return fault.New(fault.PreconditionFailed, "invalid arg 'x-queue-type' for %s: \"unsupported queue type '%v'\"; allowed are 'classic' and 'quorum'", what, v)
 	}
@@ -71,9 +79,21 @@ func CheckQueue(vhost, name string, durable, exclusive, autoDelete bool, args me
 	}
 	for _, a := range [...]string{"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-overflow"} {
 		if v, ok := args.Get(a); ok {
-			if _, isString := v.(string); !isString {
+			s, isString := v.(string)
+			if !isString {
 				return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: received '%v' of type '%s', allowed is a longstr", a, what, v, typeName(v))
 			}
+			if len(s) > nameBytesMax {
+				return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: it is longer than %d bytes", a, what, nameBytesMax)
+			}
+		}
+	}
+	if v, ok := args.Get("x-overflow"); ok && !slices.Contains(overflows, v.(string)) {
+		return fault.New(fault.PreconditionFailed, "invalid arg 'x-overflow' for %s: received '%v', allowed are drop-head, reject-publish and reject-publish-dlx", what, v)
+	}
+	if v, ok := args.Get("x-max-priority"); ok {
+		if n, _ := Integer(v); n > priorityMax {
+			return fault.New(fault.PreconditionFailed, "invalid arg 'x-max-priority' for %s: received '%d', allowed are integers from 1 to %d", what, n, priorityMax)
 		}
 	}
 	_, key := args.Get("x-dead-letter-routing-key")
@@ -159,7 +179,7 @@ func (s *State) dropQueue(q *Queue) {
 
 func (s *State) queueMoved(m *QueueMoved) {
 	q := s.queues[m.ID]
-	if q == nil || q.Target != m.Target {
+	if q == nil || m.Target == 0 || q.Target != m.Target {
 		return
 	}
 	moved := *q

@@ -49,24 +49,32 @@ func (r *router) visit(x *Exchange) {
 		return
 	}
 	r.seen = append(r.seen, x)
-	before := len(r.queues)
-	through := false
+	matched := false
 	x.matcher.Match(r.key, r.headers, func(dest uint64) {
 		if q := r.s.queues[dest]; q != nil {
+			matched = true
 			if !slices.Contains(r.queues[r.from:], q) {
 				r.queues = append(r.queues, q)
 			}
 		} else if next := r.s.exchanges[dest]; next != nil {
-			through = true
+			matched = true
 			r.visit(next)
 		}
 	})
-	if len(r.queues) > before || through {
+	if matched {
 		return
 	}
-	if name, ok := x.Args.Get("alternate-exchange"); ok {
-		if alt, isString := name.(string); isString && r.v.Exchanges[alt] != nil {
-			r.visit(r.v.Exchanges[alt])
-		}
+	if alt := r.v.Exchanges[r.alternate(x)]; alt != nil && alt.Name != "" {
+		r.visit(alt)
 	}
+}
+
+// alternate returns the name of the exchange that gets what x matches nothing for.
+func (r *router) alternate(x *Exchange) string {
+	name, ok := x.Args.Get("alternate-exchange")
+	if p := r.s.policyOfExchange(r.v, x); !ok && p != nil {
+		name = p.Definition["alternate-exchange"]
+	}
+	alt, _ := name.(string)
+	return alt
 }

@@ -223,6 +223,12 @@ func (s *State) rebuild() error {
 		for _, x := range v.Exchanges {
 			s.exchanges[x.ID] = x
 		}
+		for _, p := range v.Policies {
+			var err error
+			if p.compiled, err = compilePattern(p.Pattern); err != nil {
+				return fmt.Errorf("policy '%s' in vhost '%s': %w", p.Name, v.Name, err)
+			}
+		}
 	}
 	for _, v := range s.VHosts {
 		for _, x := range v.Exchanges {

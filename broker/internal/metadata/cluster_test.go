@@ -1,0 +1,144 @@
+package metadata
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+)
+
+// names returns the queues, sorted.
+func (s *topology) names() string {
+	var names []string
+	s.EachQueue(func(q *Queue) { names = append(names, q.Name) })
+	slices.Sort(names)
+	all := ""
+	for _, n := range names {
+		all += n
+	}
+	return all
+}
+
+// housed is a cluster with a queue of each kind: durable, transient and exclusive on node
+// a, the same on b (in capitals), and a replicated one.
+func housed(t *testing.T) *topology {
+	s := formed(t)
+	s.must(&Command{GroupsSet: []*Group{{ID: 2000, Genesis: []uint64{11, 12}, Members: []string{"a", "b"}}}})
+	for _, q := range []Queue{
+		{Name: "d", Durable: true, Node: "a"},
+		{Name: "t", Node: "a"},
+		{Name: "e", Node: "a", Owner: ConnID{11, 1, 1}},
+		{Name: "f", Node: "b", Owner: ConnID{11, 1, 2}}, // declared over another node
+		{Name: "D", Durable: true, Node: "b"},
+		{Name: "T", Node: "b"},
+		{Name: "E", Node: "b", Owner: ConnID{12, 1, 1}},
+		{Name: "r", Durable: true, Group: 2000},
+	} {
+		s.must(declareQueue(q))
+	}
+	return s
+}
+
+func TestWhatEndsWithWhat(t *testing.T) {
+	again := func(n Node) *Command { return &Command{NodeUp: &n} }
+	for _, c := range []struct {
+		name    string
+		command *Command
+		want    string
+	}{
+		{"a connection", &Command{ConnectionGone: &ConnectionGone{ConnID{11, 1, 1}}}, "DETdfrt"},
+		{"nothing", &Command{ConnectionGone: &ConnectionGone{ConnID{11, 2, 1}}}, "DETdefrt"},
+		{"a run, when the node is down", &Command{NodeDown: &NodeDown{"a", 1}}, "DETdr"},
+		{"an older run", &Command{NodeDown: &NodeDown{"a", 0}}, "DETdefrt"},
+		{"a run of nobody", &Command{NodeDown: &NodeDown{"x", 1}}, "DETdefrt"},
+		{"a run, when the node starts again", again(Node{Name: "a", Replica: 11, Incarnation: 2}), "DETdr"},
+		{"no run, when it only says so again", again(Node{Name: "a", Replica: 11, Incarnation: 1}), "DETdefrt"},
+		{"a data directory", again(Node{Name: "a", Replica: 99, Incarnation: 1}), "DETr"},
+		{"a node", &Command{NodeForget: &NodeForget{"a"}}, "DETr"},
+		{"no node", &Command{NodeForget: &NodeForget{"x"}}, "DETdefrt"},
+	} {
+		s := housed(t)
+		r := s.must(c.command)
+		if got := s.names(); got != c.want {
+			t.Errorf("%s: queues %s, want %s", c.name, got, c.want)
+		}
+		gone := 0
+		for _, ch := range r.Changes {
+			if ch.Kind == QueueGone {
+				gone++
+			}
+		}
+		if gone != len("DETdefrt")-len(c.want) {
+			t.Errorf("%s: %d queues are said to be gone", c.name, gone)
+		}
+		s.must(c.command)
+		if got := s.names(); got != c.want {
+			t.Errorf("%s, twice: queues %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestNodes(t *testing.T) {
+	s := housed(t)
+	if n := s.ByReplica(12); n == nil || n.Name != "b" || s.ByReplica(13) != nil || !slices.Equal(s.NodeNames(), []string{"a", "b"}) {
+		t.Fatalf("node %+v", n)
+	}
+	late := &Command{NodeUp: &Node{Name: "a", Replica: 11, Incarnation: 1, AMQP: "old"}}
+	s.must(&Command{NodeUp: &Node{Name: "a", Replica: 11, Incarnation: 3, AMQP: "new"}})
+	s.must(late)
+	if s.Nodes["a"].AMQP != "new" {
+		t.Fatal("an old proposal that came late was taken")
+	}
+	s.must(&Command{NodeForget: &NodeForget{"b"}})
+	g := s.Groups[2000]
+	if !slices.Equal(g.Members, []string{"a"}) || !slices.Equal(s.Desired(g), []uint64{11}) {
+		t.Fatalf("group %+v", g)
+	}
+}
+
+func TestGroups(t *testing.T) {
+	s := formed(t)
+	r := s.must(&Command{GroupsSet: []*Group{{ID: 2000, Genesis: []uint64{11}, Members: []string{"a"}}, {ID: 2001, Members: []string{"b", "gone"}}}})
+	if len(r.Changes) != 2 || s.NextID != 2001 || !slices.Equal(s.GroupIDs(), []uint64{2000, 2001}) || !slices.Equal(s.Desired(s.Groups[2001]), []uint64{12}) {
+		t.Fatalf("changes %v, next id %d", r.Changes, s.NextID)
+	}
+	s.must(&Command{GroupsSet: []*Group{{ID: 2000, Genesis: []uint64{1, 2}, Members: []string{"a", "b"}}}})
+	g := s.Groups[2000]
+	if !slices.Equal(g.Genesis, []uint64{11}) || !slices.Equal(s.Desired(g), []uint64{11, 12}) {
+		t.Fatalf("group %+v", g)
+	}
+	s.must(&Command{GroupVoters: &GroupVoters{2000, []uint64{11, 12}}})
+	s.must(&Command{GroupVoters: &GroupVoters{1, []uint64{11}}})
+	s.must(&Command{GroupVoters: &GroupVoters{5000, []uint64{11}}})
+	if !slices.Equal(s.Groups[2000].Voters, []uint64{11, 12}) || !slices.Equal(s.MetaVoters, []uint64{11}) {
+		t.Fatalf("voters %v and %v", s.Groups[2000].Voters, s.MetaVoters)
+	}
+	s.refused(declareQueue(Queue{Name: "q", Group: 3000}), fault.Unavailable, "placement group 3000 is gone")
+	q := s.must(declareQueue(Queue{Name: "q", Group: 2000})).Queue
+	if q.ID <= 2001 {
+		t.Fatalf("id %d was used before", q.ID)
+	}
+}
+
+func TestUsers(t *testing.T) {
+	s := formed(t)
+	s.must(&Command{VHostPut: &VHostPut{"v"}})
+	s.must(&Command{VHostPut: &VHostPut{"/"}})
+	s.must(declareQueue(Queue{Name: "q"}))
+	s.must(&Command{VHostPut: &VHostPut{"/"}})
+	s.routes("", "q", "q")
+	s.must(&Command{UserPut: &User{Name: "u", PasswordHash: "h", Tags: []string{"administrator"}}})
+	before := s.Users["u"]
+	for _, v := range []string{"/", "v", "/"} {
+		s.must(&Command{PermissionSet: &PermissionSet{"u", v, Permission{v, "w", "r"}}})
+	}
+	if u := s.Users["u"]; len(u.Permissions) != 2 || u.Permissions["v"].Configure != "v" || u.Tags[0] != "administrator" || before.Permissions != nil {
+		t.Fatalf("user %+v, before %+v", u, before)
+	}
+	s.refused(&Command{PermissionSet: &PermissionSet{"x", "/", Permission{}}}, fault.NotFound, "no user 'x'")
+	s.refused(&Command{PermissionSet: &PermissionSet{"u", "x", Permission{}}}, fault.NotAllowed, "vhost x not found")
+	s.must(&Command{Form: &Form{ClusterID: "another"}})
+	if s.ClusterID != "c" || s.Users["guest"] == nil {
+		t.Fatal("a cluster was formed twice")
+	}
+}
