@@ -286,3 +286,33 @@ func TestHomeNodeDown(t *testing.T) {
 	c.Nodes[0].AwaitReady()
 	expect(t, dial(t, c.Nodes[2].URL()), "home", 3, 2)
 }
+
+// A client that publishes and then asks, on one channel, finds what it published.
+func TestAChannelSeesWhatItPublished(t *testing.T) {
+	for _, kind := range []string{"classic", "quorum"} {
+		t.Run(kind, func(t *testing.T) {
+			c := brokertest.StartCluster(t, 3)
+			for i, n := range c.Nodes {
+				ch := dial(t, n.URL())
+				q := fmt.Sprintf("q%d", i)
+				declare(t, ch, q, amqp.Table{"x-queue-type": kind})
+				other := dial(t, c.Nodes[(i+1)%3].URL()) // away from where it was declared
+				for k := range 20 {
+					body := fmt.Sprintf("m%d", k)
+					if err := other.PublishWithContext(t.Context(), "", q, true, false, amqp.Publishing{Body: []byte(body)}); err != nil {
+						t.Fatal(err)
+					}
+					if d, ok, err := other.Get(q, true); err != nil || !ok || string(d.Body) != body {
+						t.Fatalf("get %d: %q, %v, %v", k, d.Body, ok, err)
+					}
+				}
+				if err := other.PublishWithContext(t.Context(), "", q, true, false, amqp.Publishing{}); err != nil {
+					t.Fatal(err)
+				}
+				if n, err := other.QueuePurge(q, false); err != nil || n != 1 {
+					t.Fatalf("purged %d, %v", n, err)
+				}
+			}
+		})
+	}
+}

@@ -22,7 +22,11 @@ type State struct {
 	Users     map[string]*User
 	// MetaVoters are the replicas that hold the topology, as its leader last said.
 	MetaVoters []uint64
-	NextID     uint64 // of queues, exchanges and groups; never used twice
+	// Proposers are, by replica, the proposals that were applied lately: one that is
+	// proposed again because its fate was unknown must not be carried out twice, perhaps
+	// behind later ones.
+	Proposers map[uint64]*Proposer
+	NextID    uint64 // of queues, exchanges and groups; never used twice
 
 	queues    map[uint64]*Queue
 	exchanges map[uint64]*Exchange
@@ -33,7 +37,8 @@ type State struct {
 func New() *State {
 	return &State{
 		Nodes: map[string]*Node{}, Groups: map[uint64]*Group{}, VHosts: map[string]*VHost{}, Users: map[string]*User{},
-		NextID: firstID, queues: map[uint64]*Queue{}, exchanges: map[uint64]*Exchange{},
+		Proposers: map[uint64]*Proposer{},
+		NextID:    firstID, queues: map[uint64]*Queue{}, exchanges: map[uint64]*Exchange{},
 	}
 }
 

@@ -212,7 +212,11 @@ func (m *shardMachine) place(q *metadata.Queue) {
 	here := m.n.placeOf(q) == gateKey{m.g.ID, m.home()}
 	have := m.shard.Queue(q.ID)
 	if !here {
-		if have != nil && q.Target != m.g.ID && !have.Sealed() {
+		switch {
+		case have == nil || q.Target == m.g.ID:
+		case have.Sealed():
+			have.Touch() // it has moved: see move
+		default:
 			m.own = queue.AppendDrop(m.own, q.ID)
 		}
 		return

@@ -119,12 +119,15 @@ func (n *Node) syncGroups() error {
 		g := n.topology.Groups[id]
 		t := todo{id: id, desired: n.topology.Desired(g)}
 		t.mine = slices.Contains(t.desired, n.id.Replica) || slices.Contains(g.Voters, n.id.Replica)
-		if slices.Contains(g.Genesis, n.id.Replica) {
+		if slices.Contains(g.Genesis, n.id.Replica) && slices.Contains(g.Voters, n.id.Replica) {
 			t.genesis = g.Genesis
 		}
 		all = append(all, t)
 	}
 	n.topologyMu.RUnlock()
+	if err := n.removeLeftovers(); err != nil {
+		return err
+	}
 	for _, t := range all {
 		switch hosted := n.host.Hosts(t.id); {
 		case t.mine && !hosted:
@@ -139,6 +142,35 @@ func (n *Node) syncGroups() error {
 		}
 		if t.mine {
 			n.host.Desire(t.id, t.desired)
+		}
+	}
+	return nil
+}
+
+// removeLeftovers drops what the data directory holds of groups that are not this
+// node's any more: they left it while it was down.
+func (n *Node) removeLeftovers() error {
+	if n.swept || !n.registered.Load() || !n.completed.Load() {
+		return nil
+	}
+	n.swept = true
+	ids, err := n.host.Recovered()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if id < firstPlacement || n.host.Hosts(id) {
+			continue
+		}
+		n.topologyMu.RLock()
+		g := n.topology.Groups[id]
+		mine := g != nil && (slices.Contains(g.Members, n.cfg.Name) || slices.Contains(g.Voters, n.id.Replica))
+		n.topologyMu.RUnlock()
+		if mine {
+			continue
+		}
+		if err := n.host.Remove(id); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -135,7 +135,7 @@ func (n *Node) declareQueue(ctx context.Context, q metadata.Queue) (*metadata.Qu
 		n.topologyMu.RUnlock()
 		q.Group, q.Node = 0, n.cfg.Name
 		if replicated {
-			if q.Group, q.Node = n.place(), ""; q.Group == 0 {
+			if q.Group, q.Node = n.place(nil), ""; q.Group == 0 {
 				if err := sleep(ctx, controlInterval); err != nil {
 					return nil, fault.New(fault.Unavailable, "the cluster has no placement groups yet")
 				}
@@ -165,15 +165,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 }
 
 // place returns the placement group for a new queue: one that this node leads if
-// there is one, and of those the one with the fewest queues. 0: there is none yet.
-func (n *Node) place() uint64 {
+// there is one, and of those the one with the fewest queues; more adds to their number.
+// 0: there is none yet.
+func (n *Node) place(more map[uint64]int) uint64 {
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
 	load := map[uint64]int{}
 	n.topology.EachQueue(func(q *metadata.Queue) { load[q.Group]++ })
 	best, bestLoad := uint64(0), 0
 	for _, id := range n.topology.GroupIDs() {
-		cost := 2 * load[id]
+		cost := 2 * (load[id] + more[id])
 		if n.leaderOf(id) != n.id.Replica {
 			cost++
 		}

@@ -27,6 +27,8 @@ type proposal []byte
 type outcome struct {
 	index  uint64
 	result metadata.Result
+	// unknown is set if a snapshot hides what became of it: it is proposed anew.
+	unknown bool
 }
 
 // Apply implements raftnode.Machine.
@@ -34,6 +36,10 @@ func (m *metaMachine) Apply(index uint64, data []byte) {
 	replica, incarnation, serial := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:]), binary.LittleEndian.Uint64(data[16:])
 	n := m.n
 	n.topologyMu.Lock()
+	if !n.topology.First(metadata.ProposalID{Replica: replica, Incarnation: incarnation, Serial: serial}) {
+		n.topologyMu.Unlock()
+		return
+	}
 	r := n.topology.Apply(data[24:])
 	n.topologyMu.Unlock()
 	n.topologyVersion.Add(1)
@@ -44,7 +50,7 @@ func (m *metaMachine) Apply(index uint64, data []byte) {
 		delete(n.waiters, serial)
 		n.waitersMu.Unlock()
 		if w != nil {
-			w <- outcome{index, r}
+			w <- outcome{index: index, result: r}
 		}
 	}
 }
@@ -110,6 +116,12 @@ func (m *metaMachine) Restore(data []byte) error {
 	n.topologyMu.Unlock()
 	n.topologyVersion.Add(1)
 	n.topologyChanged(changes)
+	n.waitersMu.Lock()
+	for serial, w := range n.waiters {
+		delete(n.waiters, serial)
+		w <- outcome{unknown: true}
+	}
+	n.waitersMu.Unlock()
 	return err
 }
 
@@ -118,6 +130,23 @@ func (m *metaMachine) Restore(data []byte) error {
 func (n *Node) propose(ctx context.Context, c *metadata.Command) (metadata.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
 	defer cancel()
+	for {
+		o, err := n.proposeOnce(ctx, c)
+		switch {
+		case err != nil:
+			return metadata.Result{}, err
+		case o.unknown:
+			continue
+		case o.result.Fault != nil:
+			return o.result, o.result.Fault
+		}
+		n.awaitSpread(ctx, o.index)
+		return o.result, nil
+	}
+}
+
+// proposeOnce proposes until the change is applied here.
+func (n *Node) proposeOnce(ctx context.Context, c *metadata.Command) (outcome, error) {
 	w := make(chan outcome, 1)
 	n.waitersMu.Lock()
 	n.serial++
@@ -136,16 +165,12 @@ func (n *Node) propose(ctx context.Context, c *metadata.Command) (metadata.Resul
 		n.sendProposal(p)
 		select {
 		case o := <-w:
-			if o.result.Fault != nil {
-				return o.result, o.result.Fault
-			}
-			n.awaitSpread(ctx, o.index)
-			return o.result, nil
+			return o, nil
 		case <-retry.C:
 		case <-n.stopped:
-			return metadata.Result{}, fault.Hard(fault.Unavailable, "node is stopping")
+			return outcome{}, fault.Hard(fault.Unavailable, "node is stopping")
 		case <-ctx.Done():
-			return metadata.Result{}, fault.New(fault.Unavailable, "the cluster has no majority of its nodes, or is too slow, to change the topology now")
+			return outcome{}, fault.New(fault.Unavailable, "the cluster has no majority of its nodes, or is too slow, to change the topology now")
 		}
 	}
 }

@@ -46,6 +46,9 @@ func (m *shardMachine) move(q *queue.Queue) {
 			g.add(c)
 		}
 	}
+	if moved && q.Len() > 0 {
+		m.own = queue.AppendEmpty(m.own, q.ID)
+	}
 	for _, b := range q.TakeKept() {
 		g.add(laneCommand{bytes: b, done: func(bool) { m.n.host.Post(m.g.ID, keptEvent{q.ID, 1}) }})
 	}

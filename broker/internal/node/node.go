@@ -61,6 +61,7 @@ type Node struct {
 	cancel  context.CancelFunc
 	stopped <-chan struct{}
 	kick    chan struct{} // wakes the control loop
+	swept   bool          // the control loop's: leftovers are removed
 	tasks   sync.WaitGroup
 	failure chan error
 	started time.Time

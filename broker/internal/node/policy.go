@@ -23,9 +23,11 @@ func (n *Node) SetPolicy(ctx context.Context, p metadata.Policy) error {
 		}
 	})
 	n.topologyMu.RUnlock()
+	chosen := map[uint64]int{}
 	for _, id := range candidates {
-		if group := n.place(); group != 0 {
+		if group := n.place(chosen); group != 0 {
 			p.Place[id] = group
+			chosen[group]++
 		}
 	}
 	_, err := n.propose(ctx, &metadata.Command{PolicySet: &p})

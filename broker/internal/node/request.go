@@ -20,6 +20,9 @@ type request struct {
 	Spec   consumerSpec
 	Unused bool // delete: only if nobody consumes
 	Empty  bool // delete: only if no message is in it
+	// After is the last command in the asker's lane: a client that publishes and then
+	// asks finds what it published.
+	After uint64
 
 	answer   func(reply)
 	deadline time.Time
@@ -60,7 +63,7 @@ func (r *reply) fault() error {
 
 // ask sends a request to the leader of a gate's group until it is answered.
 func (n *Node) ask(ctx context.Context, g *gate, r request) (reply, error) {
-	r.From, r.Group = n.origin(), g.group
+	r.From, r.Group, r.After = n.origin(), g.group, g.lastWaiting()
 	answer := make(chan reply, 1)
 	n.waitersMu.Lock()
 	n.serial++
@@ -87,7 +90,7 @@ func (n *Node) ask(ctx context.Context, g *gate, r request) (reply, error) {
 			sent = false
 		case <-retry.C:
 			if to := n.whereIs(r.Queue); to != nil && to != g {
-				g, r.Group, sent = to, to.group, false
+				g, r.Group, r.After, sent = to, to.group, to.lastWaiting(), false
 			}
 			if now := g.currentEpoch(); !sent || now != epoch {
 				epoch, sent = n.sendRequest(g, r)
@@ -154,6 +157,17 @@ func (n *Node) sendRequest(g *gate, r request) (epoch uint32, sent bool) {
 	return epoch, n.transport.Alive(leader)
 }
 
+// lastWaiting returns the number of the last command that waits in the lane, 0 if none
+// does.
+func (g *gate) lastWaiting() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.waiting) == 0 {
+		return 0
+	}
+	return g.base + uint64(len(g.waiting)) - 1
+}
+
 func (g *gate) currentEpoch() uint32 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -193,11 +207,14 @@ func (m *shardMachine) request(r request) {
 		r.answer(reply{ID: r.ID, NotLeader: true}) // it moves: the asker looks again where it is
 		return
 	}
-	if q == nil {
-		// The topology has it, this shard not yet: wait for it.
+	if q == nil || !m.serving || m.shard.LaneAt(r.From) < r.After {
+		// The topology has it, this shard not yet; or what consumers hold is not known
+		// yet; or the asker's lane is still on its way.
 		r.deadline = m.n.now().Add(proposeTimeout)
 		m.requests = append(m.requests, r)
-		m.reconcile()
+		if q == nil {
+			m.reconcile()
+		}
 		return
 	}
 	a := reply{ID: r.ID, Found: true}
@@ -223,9 +240,8 @@ func (m *shardMachine) request(r request) {
 		m.get(q, r)
 		return
 	case opPurge:
-		ready := q.Purge()
 		a.Ready, _, _ = q.Counts()
-		m.own = queue.AppendSettle(m.own, q.ID, ready)
+		m.own = queue.AppendSettle(m.own, q.ID, q.Purge())
 		r.answer(a)
 		return
 	case opStat:

@@ -28,6 +28,7 @@ const (
 	OpSeal      Op = 8
 	OpImport    Op = 9
 	OpForwarded Op = 10
+	OpEmpty     Op = 11
 )
 
 // Reason is why a message was discarded; its names are those of x-death.
@@ -78,7 +79,7 @@ func Ranges(seqs []uint64) []Range {
 // return:  queue u64 | counted u8 | ranges
 // discard: queue u64 | reason u8 | ranges
 // mark:    queue u64 | up to u64
-// set:     queue u64 | configuration;  drop, seal: queue u64
+// set:     queue u64 | configuration;  drop, seal, empty: queue u64
 // import:  queue u64 | flags u8 | configuration | next u64 | mark u64 | messages u32 |
 // message as in a snapshot…;  forwarded: queue u64 | count u32
 //

@@ -21,6 +21,13 @@ func AppendForwarded(b []byte, queue uint64, n uint32) []byte {
 	return endCommand(binary.LittleEndian.AppendUint32(b, n), at)
 }
 
+// AppendEmpty appends the command that lets go of the messages of a queue that has
+// moved.
+func AppendEmpty(b []byte, queue uint64) []byte {
+	b, at := beginCommand(b, OpEmpty)
+	return endCommand(binary.LittleEndian.AppendUint64(b, queue), at)
+}
+
 // The flags of an import.
 const (
 	importFirst = 1 // begins anew, whatever an earlier attempt brought
@@ -101,6 +108,16 @@ func (q *Queue) keepEnqueue(now, ttl int64, raw []byte) {
 	b = binary.LittleEndian.AppendUint64(b, uint64(ttl))
 	q.kept = append(q.kept, endCommand(append(b, raw...), at))
 	q.touch()
+}
+
+// empty lets go of the messages: they are where the queue has moved to.
+func (q *Queue) empty() {
+	q.slots = slots{}
+	if q.lead != nil {
+		exported, forwarded := q.lead.exported, q.lead.forwarded
+		q.lead = newLead(q)
+		q.lead.exported, q.lead.forwarded = exported, forwarded
+	}
 }
 
 func (q *Queue) forwardedUpTo(n int) {

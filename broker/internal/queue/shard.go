@@ -201,13 +201,17 @@ func (s *Shard) apply(op Op, b []byte) {
 	if q == nil {
 		return // deleted in the meantime: nothing left to do
 	}
-	if q.sealed && op != OpDrop && op != OpForwarded && op != OpSeal {
+	if q.sealed && op != OpDrop && op != OpForwarded && op != OpSeal && op != OpEmpty {
 		q.keep(op, b)
 		return
 	}
 	switch op {
 	case OpSeal:
 		q.sealed = true
+	case OpEmpty:
+		if q.sealed {
+			q.empty()
+		}
 	case OpForwarded:
 		q.forwardedUpTo(int(binary.LittleEndian.Uint32(b[8:])))
 	case OpSettle:
