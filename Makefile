@@ -49,7 +49,7 @@ test: ## All tests: vet, every module under the race detector, then end to end
 	$(MAKE) --no-print-directory e2e
 
 e2e: ## End-to-end tests on real processes
-	go test -count=1 -timeout 10m ./services/e2e/...
+	go test -count=1 -v -timeout 10m ./services/e2e/...
 
 lint: ## golangci-lint with the repository's rules
 	golangci-lint run $$(go list -m -f '{{.Dir}}/...')

@@ -98,6 +98,7 @@ func New(cfg Config) *Server {
 	hc := huma.DefaultConfig(cfg.Service, cfg.Version)
 	hc.DocsPath = ""     // huma's page loads scripts from a CDN
 	hc.CreateHooks = nil // no $schema member in every answer
+	hc.Transformers = append(hc.Transformers, s.conceal)
 	s.API = humachi.New(s.Router, hc)
 	s.Router.Get("/docs", docs)
 	s.Router.Get("/health", s.health)

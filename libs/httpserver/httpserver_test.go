@@ -41,6 +41,9 @@ func newServer(t *testing.T, change func(*Config)) *Server {
 		ID string `path:"id"`
 		echoInput
 	}) (*echoOutput, error) {
+		if in.Body.Name == "fail" {
+			return nil, errors.New("a secret")
+		}
 		if in.Body.Name == "panic" {
 			panic("asked for")
 		}
@@ -108,6 +111,18 @@ func TestSpanIsNamedAfterTheRouteAndLinked(t *testing.T) {
 	}
 	if strings.TrimSpace(w.Body.String()) != `{"name":"a"}` {
 		t.Errorf("body %s", w.Body)
+	}
+}
+
+func TestAnUnexpectedErrorIsForTheLogOnly(t *testing.T) {
+	var log strings.Builder
+	s := newServer(t, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	r := httptest.NewRequest("POST", "/echo/1", strings.NewReader(`{"name":"fail"}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	if w.Code != 500 || strings.Contains(w.Body.String(), "secret") || !strings.Contains(log.String(), "a secret") {
+		t.Errorf("%d %s, log: %s", w.Code, w.Body, log.String())
 	}
 }
 

@@ -15,6 +15,18 @@ func WriteProblem(w http.ResponseWriter, status int, detail string) {
 	writeJSON(w, status, ContentTypeProblem, huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail})
 }
 
+// conceal keeps the text of an unexpected error from the client, whom it does not help, and gives it to the log.
+func (s *Server) conceal(hc huma.Context, _ string, v any) (any, error) {
+	m, ok := v.(*huma.ErrorModel)
+	if !ok || m.Status < http.StatusInternalServerError || len(m.Errors) == 0 {
+		return v, nil
+	}
+	s.cfg.Logger.ErrorContext(hc.Context(), "request failed", "status", m.Status, "error", m.Errors[0].Message)
+	out := *m
+	out.Errors = nil
+	return &out, nil
+}
+
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {

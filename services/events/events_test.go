@@ -16,7 +16,7 @@ func TestWireForm(t *testing.T) {
 		name string
 		want string
 	}{
-		{ProductListed{SKU: "S", Name: "N", Price: 5, Currency: "EUR", Revision: 1}, "product.listed", `{"sku":"S","name":"N","price":5,"currency":"EUR","revision":1}`},
+		{ProductListed{SKU: "S", Name: "N", Price: 5, Currency: "EUR", Revision: 1, Entries: 9}, "product.listed", `{"sku":"S","name":"N","price":5,"currency":"EUR","revision":1,"entries":9}`},
 		{
 			OrderPlaced{OrderID: "o", CustomerID: "c", Currency: "EUR", Items: []PricedItem{{SKU: "S", Quantity: 2, UnitPrice: 5}}, Total: 10, PlacedAt: at}, "order.placed",
 			`{"order_id":"o","customer_id":"c","currency":"EUR","items":[{"sku":"S","quantity":2,"unit_price":5}],"total":10,"placed_at":"2026-01-02T03:04:05Z"}`,

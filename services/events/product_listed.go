@@ -10,6 +10,8 @@ type ProductListed struct {
 	Price    int64  `json:"price"`
 	Currency string `json:"currency"`
 	Revision int64  `json:"revision"`
+	// Entries is how many the catalogue has, so that a reader knows when it has heard of all; 0 when it was not counted.
+	Entries int64 `json:"entries,omitempty"`
 }
 
 // Type implements Event.

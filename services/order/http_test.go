@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -184,5 +185,22 @@ func TestIdempotencyKey(t *testing.T) {
 	var n int
 	if err := c.db.Reader.QueryRow("SELECT count(*) FROM outbox").Scan(&n); err != nil || n != 2 {
 		t.Errorf("%d events for 2 orders, %v", n, err)
+	}
+}
+
+func TestReadyWhenTheWholeCatalogueIsKnown(t *testing.T) {
+	db := newDB(t)
+	if err := chassis.Migrate(t.Context(), db, order.Migrations()); err != nil {
+		t.Fatal(err)
+	}
+	orders := order.New(db, slog.New(slog.DiscardHandler))
+	for i, want := range []bool{false, false, true} {
+		if err := orders.CatalogueKnown(t.Context()); (err == nil) != want {
+			t.Errorf("after %d of 2 products: %v", i, err)
+		}
+		e := fmt.Sprintf(`{"sku":"S%d","name":"N","price":1,"currency":"EUR","revision":1,"entries":2}`, i)
+		if err := orders.Subscriptions()[0].Deliver(t.Context(), db, fmt.Sprint(i), []byte(e)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

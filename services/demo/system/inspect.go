@@ -12,6 +12,12 @@ import (
 
 const inspectTimeout = 2 * time.Second
 
+// Fields of /proc/<pid>/stat, counted from the one behind the name.
+const (
+	statState   = 0
+	statThreads = 17
+)
+
 // inspect tells which program a process runs and since when. ok is false when it has ended, though its parent may not have
 // noticed yet.
 func inspect(pid int) (program string, started time.Time, ok bool) {
@@ -25,10 +31,18 @@ func inspect(pid int) (program string, started time.Time, ok bool) {
 	}
 	// The second field is the name in brackets and may hold anything; the third is the state.
 	rest := stat[bytes.LastIndexByte(stat, ')')+1:]
-	if fields := strings.Fields(string(rest)); len(fields) == 0 || fields[0] == "Z" || fields[0] == "X" {
+	fields := strings.Fields(string(rest))
+	if len(fields) <= statThreads || fields[statState] == "X" {
+		return "", time.Time{}, false
+	}
+	// The first thread of a killed process may be gone before the others, and its ports are taken until the last one is.
+	if fields[statState] == "Z" && (fields[statThreads] == "0" || fields[statThreads] == "1") {
 		return "", time.Time{}, false
 	}
 	program, err = os.Readlink(proc + "/exe")
+	if fields[statState] == "Z" {
+		program, err = string(stat[bytes.IndexByte(stat, '(')+1:bytes.LastIndexByte(stat, ')')]), nil // a zombie has no exe
+	}
 	if err != nil {
 		return "", time.Time{}, false
 	}

@@ -19,10 +19,11 @@ type listing struct {
 // productListed keeps the newest revision of each entry.
 func (s *Service) productListed(ctx context.Context, tx *sql.Tx, e events.ProductListed) error {
 	_, err := tx.ExecContext(ctx, s.db.Rebind(
-		`INSERT INTO catalogue (sku, name, price, currency, revision) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price, currency = excluded.currency, revision = excluded.revision
+		`INSERT INTO catalogue (sku, name, price, currency, revision, entries) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price, currency = excluded.currency,
+			revision = excluded.revision, entries = excluded.entries
 		WHERE excluded.revision > catalogue.revision`),
-		e.SKU, e.Name, e.Price, e.Currency, e.Revision)
+		e.SKU, e.Name, e.Price, e.Currency, e.Revision, e.Entries)
 	if err != nil {
 		return fmt.Errorf("order: catalogue: %w", err)
 	}
@@ -41,14 +42,14 @@ func (s *Service) listed(ctx context.Context, tx *sql.Tx, sku string) (l listing
 	return l, true, nil
 }
 
-// CatalogueKnown is nil once a product is known; before, every order would be refused.
+// CatalogueKnown is nil once every product is known; before, good orders would be refused.
 func (s *Service) CatalogueKnown(ctx context.Context) error {
-	var n int
-	if err := s.db.Reader.QueryRowContext(ctx, `SELECT count(*) FROM catalogue`).Scan(&n); err != nil {
+	var known, entries int64
+	if err := s.db.Reader.QueryRowContext(ctx, `SELECT count(*), coalesce(max(entries), 0) FROM catalogue`).Scan(&known, &entries); err != nil {
 		return fmt.Errorf("order: catalogue: %w", err)
 	}
-	if n == 0 {
-		return errors.New("product has not published its catalogue yet")
+	if known == 0 || known < entries {
+		return fmt.Errorf("%d of %d products are known so far", known, entries)
 	}
 	return nil
 }

@@ -52,7 +52,9 @@ func (s *Service) Seed(ctx context.Context) error {
 			return err
 		}
 		for _, p := range listed {
-			e := events.ProductListed{SKU: p.SKU, Name: p.Name, Price: p.Price, Currency: p.Currency, Revision: p.Revision}
+			e := events.ProductListed{
+				SKU: p.SKU, Name: p.Name, Price: p.Price, Currency: p.Currency, Revision: p.Revision, Entries: int64(len(listed)),
+			}
 			if err := chassis.Emit(ctx, tx, s.outbox, e); err != nil {
 				return err
 			}
