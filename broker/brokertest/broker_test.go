@@ -214,11 +214,12 @@ func TestPolicyReplicatesALiveQueue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	moved := true // nothing that was moved may look as if it had been delivered before
 	next := func(want int) {
 		t.Helper()
 		select {
 		case d := <-ds:
-			if string(d.Body) != fmt.Sprintf("m%d", want) || d.Redelivered {
+			if string(d.Body) != fmt.Sprintf("m%d", want) || moved && d.Redelivered {
 				t.Fatalf("got %s (redelivered %v), want m%d", d.Body, d.Redelivered, want)
 			}
 			if err := d.Ack(false); err != nil {
@@ -237,8 +238,10 @@ func TestPolicyReplicatesALiveQueue(t *testing.T) {
 	for i := 50; i < 350; i++ {
 		next(i)
 	}
-	// The node that had the only copy dies: nobody misses it.
+	// The node that had the only copy dies: nobody misses it. If it led the queue, it may
+	// have delivered what nobody got: that comes again, and says so.
 	c.Nodes[0].Kill()
+	moved = false
 	for i := 350; i < 400; i++ {
 		next(i)
 	}
