@@ -34,6 +34,8 @@ func (upCmd) Run(ctx context.Context, s *system.System) error {
 		watch(ctx, s)
 	} else if ctx.Err() != nil {
 		err = nil // ^C while starting: the processes are not to blame
+	} else {
+		err = fmt.Errorf("%w\nif the data of an earlier version are to blame, make clean removes them", err)
 	}
 	fmt.Fprintln(os.Stdout, "\nstopping")
 	defer context.AfterFunc(hurry, func() { _ = s.Kill(context.Background(), s.All()...) })()
