@@ -28,13 +28,14 @@ func (upCmd) Run(ctx context.Context, s *system.System) error {
 	begin := time.Now()
 	fmt.Fprintln(os.Stdout, "starting")
 	err := s.Start(ctx, true, s.All()...)
-	if err == nil {
+	switch {
+	case err == nil:
 		page(os.Stdout, s)
 		fmt.Fprintf(os.Stdout, "up after %.1f s; ^C stops everything\nready\n", time.Since(begin).Seconds())
 		watch(ctx, s)
-	} else if ctx.Err() != nil {
+	case ctx.Err() != nil:
 		err = nil // ^C while starting: the processes are not to blame
-	} else {
+	default:
 		err = fmt.Errorf("%w\nif the data of an earlier version are to blame, make clean removes them", err)
 	}
 	fmt.Fprintln(os.Stdout, "\nstopping")
