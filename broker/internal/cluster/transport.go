@@ -83,9 +83,6 @@ func Listen(opts Options) (*Transport, error) {
 // Addr returns the address it listens on.
 func (t *Transport) Addr() net.Addr { return t.listener.Addr() }
 
-// SetHandler sets the handler, before Start.
-func (t *Transport) SetHandler(h Handler) { t.opts.Handler = h }
-
 // Start begins to accept connections and to watch the peers.
 func (t *Transport) Start() {
 	t.tasks.Go(t.accept)

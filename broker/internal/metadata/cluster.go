@@ -89,7 +89,7 @@ func (s *State) nodeUp(n *Node) {
 	}
 	s.Nodes[n.Name] = n
 	if old != nil && (old.Incarnation != n.Incarnation || old.Replica != n.Replica) {
-		s.endRun(old, true)
+		s.endRun(old)
 		if old.Replica != n.Replica {
 			s.dropHomed(n.Name)
 			for _, id := range s.GroupIDs() {
@@ -102,16 +102,13 @@ func (s *State) nodeUp(n *Node) {
 
 func (s *State) nodeDown(d *NodeDown) {
 	if n := s.Nodes[d.Name]; n != nil && n.Incarnation == d.Incarnation {
-		s.endRun(n, true)
+		s.endRun(n)
 	}
 }
 
 // endRun deletes what ended with a node's run.
-func (s *State) endRun(n *Node, transient bool) {
+func (s *State) endRun(n *Node) {
 	s.dropOwned(func(o ConnID) bool { return o.Replica == n.Replica && o.Incarnation <= n.Incarnation })
-	if !transient {
-		return
-	}
 	for _, q := range s.sortedQueues() {
 		if q.Node == n.Name && !q.Durable {
 			s.dropQueue(q)
@@ -133,7 +130,7 @@ func (s *State) nodeForget(f *NodeForget) {
 	if n == nil {
 		return
 	}
-	s.endRun(n, true)
+	s.endRun(n)
 	s.dropHomed(f.Name)
 	delete(s.Nodes, f.Name)
 	for _, id := range s.GroupIDs() {

@@ -42,7 +42,6 @@ const (
 	groupsPerNodeDefault = 16
 	workersMax           = 4
 	replicasDefault      = 3
-	metaVotersMax        = 5
 
 	// linkBytesMax is how much one connection may have published that is not settled
 	// by the queues yet; past it its socket is not read.

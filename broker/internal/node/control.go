@@ -89,9 +89,11 @@ func (n *Node) syncPeers() {
 		return
 	}
 	peers := n.peerReplicas()
-	if !maps.Equal(peers, n.loadPeers()) {
+	if n.saved == nil || !maps.Equal(peers, n.saved) {
 		if err := n.savePeers(peers); err != nil {
 			n.cfg.Logger.Warn("peers not saved", "error", err)
+		} else {
+			n.saved = peers
 		}
 	}
 	n.transport.SetPeers(peers)

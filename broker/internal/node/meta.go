@@ -42,7 +42,6 @@ func (m *metaMachine) Apply(index uint64, data []byte) {
 	}
 	r := n.topology.Apply(data[24:])
 	n.topologyMu.Unlock()
-	n.topologyVersion.Add(1)
 	n.topologyChanged(r.Changes)
 	if replica == n.id.Replica && incarnation == n.id.Incarnation {
 		n.waitersMu.Lock()
@@ -114,7 +113,6 @@ func (m *metaMachine) Restore(data []byte) error {
 		changes = append(changes, metadata.Change{Kind: metadata.NodeSet, Node: name})
 	}
 	n.topologyMu.Unlock()
-	n.topologyVersion.Add(1)
 	n.topologyChanged(changes)
 	n.waitersMu.Lock()
 	for serial, w := range n.waiters {

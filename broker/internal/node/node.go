@@ -33,12 +33,11 @@ type Node struct {
 	host      *raftnode.Host
 	transport *cluster.Transport
 
-	topologyMu      sync.RWMutex
-	topology        *metadata.State
-	topologyVersion atomic.Uint64
-	metaLeader      atomic.Uint64 // replica; 0: nobody known
-	registered      atomic.Bool   // the topology knows this run of this node
-	completed       atomic.Bool   // it is a full member of all its groups
+	topologyMu sync.RWMutex
+	topology   *metadata.State
+	metaLeader atomic.Uint64 // replica; 0: nobody known
+	registered atomic.Bool   // the topology knows this run of this node
+	completed  atomic.Bool   // it is a full member of all its groups
 
 	waitersMu sync.Mutex
 	serial    uint64
@@ -60,11 +59,11 @@ type Node struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	stopped <-chan struct{}
-	kick    chan struct{} // wakes the control loop
-	swept   bool          // the control loop's: leftovers are removed
+	kick    chan struct{}     // wakes the control loop
+	swept   bool              // the control loop's: leftovers are removed
+	saved   map[uint64]string // the control loop's: the peers that are on disk
 	tasks   sync.WaitGroup
 	failure chan error
-	started time.Time
 }
 
 // Open starts a node. It returns at once: Ready tells when it belongs to a cluster.
@@ -97,7 +96,6 @@ func open(cfg Config) (*Node, error) {
 		waiters: map[uint64]chan outcome{}, asked: map[uint64]chan reply{}, peerApplied: map[uint64]uint64{},
 		gates: map[gateKey]*gate{}, links: map[*Link]struct{}{},
 		kick: make(chan struct{}, 1), failure: make(chan error, 1),
-		started: time.Now(),
 	}
 	n.spread.L = &n.spreadMu
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -295,12 +293,6 @@ func (n *Node) proposeLater(c *metadata.Command) {
 	})
 }
 
-// Close hands the node's leaderships over and stops it. Nothing confirmed is lost.
-func (n *Node) Close() error {
-	n.HandOver()
-	return n.Kill()
-}
-
 // Kill stops the node as it is: the other nodes find out by themselves.
 func (n *Node) Kill() error {
 	n.cancel()
@@ -316,7 +308,8 @@ func (n *Node) Kill() error {
 	return err
 }
 
-// HandOver gives the leaderships of this node to others, and waits a little for it.
+// HandOver gives the leaderships of this node to others, and waits a little for it: what
+// comes before Kill in an orderly stop.
 func (n *Node) HandOver() {
 	ctx, cancel := context.WithTimeout(n.ctx, handOverTimeout)
 	defer cancel()

@@ -60,8 +60,8 @@ func Open(opts Options) (*Host, error) {
 	if err := h.removeDropped(); err != nil {
 		return nil, errors.Join(err, h.log.Close())
 	}
-	for i := range max(opts.Workers, 1) {
-		h.workers = append(h.workers, newWorker(h, i))
+	for range max(opts.Workers, 1) {
+		h.workers = append(h.workers, newWorker(h))
 	}
 	return h, nil
 }

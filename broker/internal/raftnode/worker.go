@@ -33,7 +33,7 @@ type (
 	removeEvent struct{ done chan struct{} }
 )
 
-func newWorker(h *Host, _ int) *worker {
+func newWorker(h *Host) *worker {
 	w := &worker{host: h, groups: map[uint64]*Group{}}
 	w.wake.L = &w.mu
 	return w
