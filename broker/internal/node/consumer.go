@@ -111,6 +111,9 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Shared && q.Type() == metadata.Quorum {
+		return nil, fault.New(fault.NotImplemented, "queue '%s' in vhost '%s' does not support global qos", q.Name, q.VHost)
+	}
 	spec := consumerSpec{
 		ID: l.n.consumerID.Add(1), Tag: s.Tag, Prefetch: s.Prefetch, NoAck: s.NoAck, Exclusive: s.Exclusive,
 	}
@@ -137,6 +140,16 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 	l.consumers[c] = struct{}{}
 	l.mu.Unlock()
 	return c, nil
+}
+
+// Limit changes a subscription's prefetch count; 0 means unlimited.
+func (l *Link) Limit(c *Consumer, prefetch uint16) {
+	g := c.gate.Load()
+	g.mu.Lock()
+	c.spec.Prefetch = prefetch
+	spec := c.spec
+	g.mu.Unlock()
+	l.n.tell(g, request{Queue: c.queueID, Op: opLimit, Spec: spec})
 }
 
 // Cancel ends a subscription. What it holds can still be settled.
@@ -220,6 +233,8 @@ func (l *Link) Settle(c *Consumer, seqs []uint64, how Outcome) {
 	case Ack:
 		b = queue.AppendSettle(nil, c.queueID, rs)
 	case Requeue:
+		b = queue.AppendReturn(nil, c.queueID, false, rs)
+	case Failed:
 		b = queue.AppendReturn(nil, c.queueID, true, rs)
 	case Discard:
 		b = queue.AppendDiscard(nil, c.queueID, queue.Rejected, rs)

@@ -52,6 +52,7 @@ type Outcome uint8
 const (
 	Ack     Outcome = iota // done: remove it
 	Requeue                // back to its place, redelivered next time
+	Failed                 // so too, and it counts as a failed delivery
 	Discard                // reject without requeue: dead-letter it if the queue says where
 )
 
@@ -93,7 +94,9 @@ type ConsumeSpec struct {
 	NoAck     bool
 	Exclusive bool
 	Prefetch  uint16 // 0: unlimited
-	Args      message.Table
+	// Shared says that the channel has a limit that its consumers share.
+	Shared bool
+	Args   message.Table
 }
 
 // Link is one client connection's handle on the broker.

@@ -15,24 +15,51 @@ type gateTarget struct {
 	queues []uint64
 }
 
-// Publish routes a message and sends it on its way; it never blocks. With a number,
-// Session.Confirm follows once every queue has it. routed is false if it goes nowhere:
-// then nothing follows. The link keeps m.
+// Publication is a message that was checked and routed, and is not sent yet.
+type Publication struct {
+	Message *message.Message
+	queues  []*metadata.Queue
+	ttl     int64 // milliseconds; -1: none
+}
+
+// Publish is Prepare and Send in one.
 func (l *Link) Publish(channel uint16, number uint64, m *message.Message) (routed bool, err error) {
-	l.route, err = l.n.routeMessage(l.vhost, m, l.route[:0])
+	p := Publication{Message: m, queues: l.route[:0]}
+	err = l.prepare(&p)
+	l.route = p.queues
 	if err != nil {
 		return false, err
 	}
-	ttl, err := expiration(m)
-	if err != nil {
-		return false, err
+	return l.Send(channel, number, &p), nil
+}
+
+// Prepare checks a message and finds the queues that it goes to. The link keeps m.
+func (l *Link) Prepare(m *message.Message) (*Publication, error) {
+	p := &Publication{Message: m}
+	if err := l.prepare(p); err != nil {
+		return nil, err
 	}
-	l.groups = l.n.targets(l.route, l.groups[:0])
+	return p, nil
+}
+
+func (l *Link) prepare(p *Publication) (err error) {
+	if p.queues, err = l.n.routeMessage(l.vhost, p.Message, p.queues); err != nil {
+		return err
+	}
+	p.ttl, err = expiration(p.Message)
+	return err
+}
+
+// Send puts a message on its way; it never blocks. With a number, Session.Confirm
+// follows once every queue has it. routed is false if it goes nowhere: then nothing
+// follows.
+func (l *Link) Send(channel uint16, number uint64, p *Publication) (routed bool) {
+	l.groups = l.n.targets(p.queues, l.groups[:0])
 	if len(l.groups) == 0 {
-		return false, nil
+		return false
 	}
-	l.n.enqueue(l.groups, m, ttl, laneCommand{link: l, channel: channel, number: number})
-	return true, nil
+	l.n.enqueue(l.groups, p.Message, p.ttl, laneCommand{link: l, channel: channel, number: number})
+	return true
 }
 
 // enqueue puts a message into the lanes of all its groups; c says who waits.

@@ -33,6 +33,7 @@ type requestOp string
 const (
 	opStat    requestOp = "stat"    // counts; waits until the queue is there
 	opConsume requestOp = "consume" // adds a consumer
+	opLimit   requestOp = "limit"   // changes its prefetch count
 	opCancel  requestOp = "cancel"  // ends its deliveries, not what it holds
 	opDown    requestOp = "down"    // ends it, and returns what it holds
 	opGet     requestOp = "get"     // one message
@@ -226,6 +227,11 @@ func (m *shardMachine) request(r request) {
 		} else if q.Find(key) == nil {
 			q.Attach(newConsumer(r.From, r.Spec), nil)
 			m.used[q.ID] = true
+		}
+	case opLimit:
+		if c := q.Find(key); c != nil {
+			c.Prefetch = uint32(r.Spec.Prefetch)
+			q.Touch()
 		}
 	case opCancel:
 		if c := q.Find(key); c != nil {

@@ -26,6 +26,13 @@ func (s *session) publish(ch *channel) error {
 	if err := ch.addressReplies(m); err != nil {
 		return err
 	}
+	if ch.tx != nil {
+		p, err := s.link.Prepare(m)
+		if err == nil {
+			ch.tx.publishes = append(ch.tx.publishes, txPublish{p, mandatory})
+		}
+		return err
+	}
 	var n uint64
 	if ch.confirms != nil {
 		ch.confirms.published++
@@ -36,16 +43,21 @@ func (s *session) publish(ch *channel) error {
 		return err
 	}
 	if mandatory {
-		s.send(ch.number, &amqp.BasicReturn{
-			ReplyCode: uint16(amqp.NoRoute), ReplyText: amqp.NoRoute.String(),
-			Exchange: m.Exchange, RoutingKey: m.RoutingKey,
-		})
-		s.sendContent(ch.number, m, 0)
+		s.returnMessage(ch, m)
 	}
 	if n > 0 {
 		s.confirm(ch, n, false)
 	}
 	return nil
+}
+
+// returnMessage gives a message back that goes nowhere.
+func (s *session) returnMessage(ch *channel, m *message.Message) {
+	s.send(ch.number, &amqp.BasicReturn{
+		ReplyCode: uint16(amqp.NoRoute), ReplyText: amqp.NoRoute.String(),
+		Exchange: m.Exchange, RoutingKey: m.RoutingKey,
+	})
+	s.sendContent(ch.number, m, 0)
 }
 
 // checkUser refuses a message that claims another user as its sender.
@@ -70,20 +82,37 @@ func (s *session) deliver(nc *node.Consumer, ds []node.Delivery) {
 		}
 		return
 	}
-	m := amqp.BasicDeliver{ConsumerTag: c.tag}
-	for i := range ds {
-		d := &ds[i]
-		if c.noAck {
-			m.DeliveryTag = c.ch.unacked.tag()
-		} else {
-			m.DeliveryTag = c.ch.unacked.hold(c, d.Seq)
-		}
-		m.Redelivered, m.Exchange, m.RoutingKey = d.Redelivered, d.Message.Exchange, d.Message.RoutingKey
-		buf, at := amqp.BeginFrame(s.pkt.buf, amqp.FrameMethod, c.ch.number)
-		s.pkt.buf = amqp.EndFrame(m.Append(buf), at)
-		s.sendContent(c.ch.number, d.Message, d.DeliveryCount)
+	n := 0
+	for ; n < len(ds) && (c.noAck || !c.ch.limiter.full()); n++ {
+		s.sendDelivery(c, &ds[n])
 	}
-	s.pkt.handed = append(s.pkt.handed, handed{c, len(ds)})
+	for i := range ds[n:] {
+		c.ch.limiter.parked = append(c.ch.limiter.parked, parked{c, ds[n+i]})
+	}
+	s.handOver(c, n)
+}
+
+// sendDelivery sends one delivery.
+func (s *session) sendDelivery(c *consumer, d *node.Delivery) {
+	m := amqp.BasicDeliver{
+		ConsumerTag: c.tag, Redelivered: d.Redelivered, Exchange: d.Message.Exchange, RoutingKey: d.Message.RoutingKey,
+	}
+	if c.noAck {
+		m.DeliveryTag = c.ch.unacked.tag()
+	} else {
+		m.DeliveryTag = c.ch.unacked.hold(c, d.Seq)
+		c.ch.limiter.held++
+	}
+	buf, at := amqp.BeginFrame(s.pkt.buf, amqp.FrameMethod, c.ch.number)
+	s.pkt.buf = amqp.EndFrame(m.Append(buf), at)
+	s.sendContent(c.ch.number, d.Message, d.DeliveryCount)
+}
+
+// handOver notes that n deliveries of c leave with the packet.
+func (s *session) handOver(c *consumer, n int) {
+	if n > 0 {
+		s.pkt.handed = append(s.pkt.handed, handed{c, n})
+	}
 }
 
 // deliveryCountHeader counts failed deliveries, for queues that do.

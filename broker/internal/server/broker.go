@@ -48,6 +48,9 @@ type Publisher interface {
 	// Publish never blocks. A number other than 0 is confirmed through
 	// node.Session.Confirm, unless routed is false.
 	Publish(channel uint16, number uint64, m *message.Message) (routed bool, err error)
+	// Prepare and Send are the two halves of Publish.
+	Prepare(m *message.Message) (*node.Publication, error)
+	Send(channel uint16, number uint64, p *node.Publication) (routed bool)
 	// Ready says that Wait would not block; Wait blocks while too many bytes are
 	// unconfirmed.
 	Ready() bool
@@ -58,6 +61,7 @@ type Publisher interface {
 type Deliverer interface {
 	Consume(ctx context.Context, c node.ConsumeSpec) (*node.Consumer, error)
 	Cancel(ctx context.Context, c *node.Consumer) error
+	Limit(c *node.Consumer, prefetch uint16)
 	Get(ctx context.Context, queue string, noAck bool) (c *node.Consumer, d node.Delivery, remaining uint32, ok bool, err error)
 	Settle(c *node.Consumer, seqs []uint64, how node.Outcome)
 	Credit(c *node.Consumer, n int)

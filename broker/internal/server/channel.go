@@ -17,6 +17,8 @@ type channel struct {
 	consumers map[string]*consumer // by tag
 	unacked   unacked
 	confirms  *confirms // nil until confirm.select
+	tx        *tx       // nil until tx.select
+	limiter   limiter
 	replies   replyConsumer
 	epoch     uint64 // tells this channel from an older one of the same number
 }
@@ -78,7 +80,15 @@ func (s *session) release(ctx context.Context, ch *channel) {
 			}
 		}
 	}
-	ch.unacked.takeAll(func(d held) { s.settleLater(d.c, d.seq, node.Requeue) })
+	s.unparkBack(ch, nil)
+	// The client gave up on these: that counts as a failed delivery.
+	ch.unacked.takeAll(func(d held) { s.settleLater(d.c, d.seq, node.Failed) })
+	if ch.tx != nil {
+		for _, x := range ch.tx.settles {
+			s.settleLater(x.d.c, x.d.seq, node.Failed)
+		}
+		ch.tx = nil
+	}
 	ch.confirms = nil
 	ch.assembly = assembly{}
 }

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
 	"math/bits"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/node"
 )
 
@@ -67,6 +69,9 @@ func (ch *channel) confirmNumber(n uint64) uint64 {
 }
 
 func (s *session) confirmSelect(ch *channel, m *amqp.ConfirmSelect) error {
+	if ch.tx != nil {
+		return fault.New(fault.PreconditionFailed, "cannot switch from tx to confirm mode")
+	}
 	if ch.confirms == nil {
 		ch.confirms = new(confirms)
 	}
@@ -74,12 +79,17 @@ func (s *session) confirmSelect(ch *channel, m *amqp.ConfirmSelect) error {
 }
 
 // confirmed takes the node's word on one publish.
-func (s *session) confirmed(c node.Confirmation) {
+func (s *session) confirmed(ctx context.Context, c node.Confirmation) {
 	ch := s.channels[c.Channel]
-	if ch == nil || ch.confirms == nil || ch.epoch != c.Number>>confirmNumberBits {
-		return
+	switch {
+	case ch == nil || ch.epoch != c.Number>>confirmNumberBits:
+	case ch.tx != nil:
+		if err := s.txConfirmed(ch, c.Nack); err != nil {
+			s.fail(ctx, ch.number, amqp.IDTxCommit, err)
+		}
+	case ch.confirms != nil:
+		s.confirm(ch, c.Number&(1<<confirmNumberBits-1), c.Nack)
 	}
-	s.confirm(ch, c.Number&(1<<confirmNumberBits-1), c.Nack)
 }
 
 // confirm settles publish n. Nacks leave at once, acks together at the turn's end.

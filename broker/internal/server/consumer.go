@@ -11,10 +11,11 @@ import (
 
 // consumer is a subscription, or the handle of a get, as the session knows it.
 type consumer struct {
-	node  *node.Consumer
-	ch    *channel
-	tag   string
-	noAck bool
+	node     *node.Consumer
+	ch       *channel // nil for a get
+	tag      string
+	noAck    bool
+	prefetch uint16
 	// settles collects what the turn settled, by outcome; dirty says that there is some.
 	settles [node.Discard + 1][]uint64
 	dirty   bool
@@ -25,17 +26,6 @@ func generatedTag() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return "amq.ctag-" + base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-func (s *session) basicQos(ch *channel, m *amqp.BasicQos) error {
-	if m.PrefetchSize != 0 {
-		return amqp.Errorf(amqp.NotImplemented, "prefetch_size!=0 (%d)", m.PrefetchSize)
-	}
-	// global=true would share the count among the channel's consumers; it is taken as
-	// false, as brokers do that have given that mode up.
-	ch.prefetch = m.PrefetchCount
-	s.send(ch.number, &amqp.BasicQosOK{})
-	return nil
 }
 
 func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicConsume) error {
@@ -58,13 +48,13 @@ func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicCo
 	}
 	c, err := s.link.Consume(ctx, node.ConsumeSpec{
 		Channel: ch.number, Tag: tag, Queue: queue, NoAck: m.NoAck, Exclusive: m.Exclusive,
-		Prefetch: ch.prefetch, Args: m.Arguments,
+		Prefetch: ch.limiter.own(ch.prefetch), Shared: ch.limiter.limit > 0, Args: m.Arguments,
 	})
 	if err != nil {
 		return err
 	}
 	// Deliveries may be in the inbox already: they are looked at after this.
-	n := &consumer{node: c, ch: ch, tag: tag, noAck: m.NoAck}
+	n := &consumer{node: c, ch: ch, tag: tag, noAck: m.NoAck, prefetch: ch.prefetch}
 	ch.consumers[tag] = n
 	s.consumers[c] = n
 	return s.reply(ch, m.NoWait, &amqp.BasicConsumeOK{ConsumerTag: tag}, nil)
@@ -75,10 +65,11 @@ func (s *session) basicCancel(ctx context.Context, ch *channel, m *amqp.BasicCan
 		if err := s.link.Cancel(ctx, c.node); err != nil {
 			return err
 		}
-		s.hear() // the last deliveries go before cancel-ok
-		if s.closing || s.ended {
+		s.hear(ctx) // the last deliveries go before cancel-ok
+		if s.closing || s.ended || ch.closing {
 			return nil
 		}
+		s.unparkBack(ch, c)
 		s.forget(c)
 	}
 	return s.reply(ch, m.NoWait, &amqp.BasicCancelOK{ConsumerTag: m.ConsumerTag}, nil)
@@ -90,6 +81,7 @@ func (s *session) consumerCancelled(nc *node.Consumer) {
 	if c == nil {
 		return
 	}
+	s.unparkBack(c.ch, c)
 	s.forget(c)
 	if s.cancelNotify {
 		s.send(c.ch.number, &amqp.BasicCancel{ConsumerTag: c.tag, NoWait: true})

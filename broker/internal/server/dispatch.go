@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/node"
 )
 
 // handle does what one frame asks.
@@ -70,6 +71,8 @@ func (s *session) channelMethod(ctx context.Context, number uint16, m amqp.Metho
 	case ch.closing:
 		s.channelClosing(ch, m)
 		return nil
+	case ch.tx != nil && ch.tx.committing:
+		return amqp.Errorf(amqp.ChannelError, "unexpected command while processing 'tx.commit'")
 	case ch.assembly.open():
 		return amqp.Errorf(amqp.UnexpectedFrame, "expected content for %s, got method %s", amqp.IDBasicPublish, m.ID())
 	}
@@ -79,9 +82,9 @@ func (s *session) channelMethod(ctx context.Context, number uint16, m amqp.Metho
 	case *amqp.BasicAck:
 		return s.settle(ch, m.DeliveryTag, m.Multiple, ack)
 	case *amqp.BasicNack:
-		return s.settle(ch, m.DeliveryTag, m.Multiple, rejected(m.Requeue))
+		return s.settle(ch, m.DeliveryTag, m.Multiple, rejected(m.Requeue, node.Requeue))
 	case *amqp.BasicReject:
-		return s.settle(ch, m.DeliveryTag, false, rejected(m.Requeue))
+		return s.settle(ch, m.DeliveryTag, false, rejected(m.Requeue, node.Failed))
 	case *amqp.ChannelClose:
 		return s.channelClose(ctx, ch)
 	case *amqp.ChannelCloseOK, *amqp.ChannelFlowOK:
@@ -93,8 +96,12 @@ func (s *session) channelMethod(ctx context.Context, number uint16, m amqp.Metho
 		return nil
 	case *amqp.ConfirmSelect:
 		return s.confirmSelect(ch, m)
-	case *amqp.TxSelect, *amqp.TxCommit, *amqp.TxRollback:
-		return s.tx(m)
+	case *amqp.TxSelect:
+		return s.txSelect(ch)
+	case *amqp.TxCommit:
+		return s.txCommit(ch)
+	case *amqp.TxRollback:
+		return s.txRollback(ch)
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()

@@ -281,6 +281,23 @@ func (l *fakeLink) Publish(channel uint16, number uint64, m *message.Message) (b
 	return routed, nil
 }
 
+func (l *fakeLink) Prepare(m *message.Message) (*node.Publication, error) {
+	return &node.Publication{Message: m}, nil
+}
+
+func (l *fakeLink) Send(channel uint16, number uint64, p *node.Publication) bool {
+	routed, _ := l.Publish(channel, number, p.Message)
+	return routed
+}
+
+func (l *fakeLink) Limit(h *node.Consumer, prefetch uint16) {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	c := l.consumers[h]
+	c.prefetch = int(prefetch)
+	c.queue.pump()
+}
+
 func (q *fakeQueue) requeue(d node.Delivery) {
 	d.Redelivered = true
 	d.DeliveryCount++
@@ -379,7 +396,7 @@ func (l *fakeLink) Settle(h *node.Consumer, seqs []uint64, how node.Outcome) {
 			panic(fmt.Sprintf("settle of %d, which %s does not hold", seq, h.Tag))
 		}
 		delete(c.unacked, seq)
-		if how == node.Requeue {
+		if how == node.Requeue || how == node.Failed {
 			c.queue.requeue(d)
 		}
 	}

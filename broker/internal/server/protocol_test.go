@@ -49,7 +49,6 @@ func TestConnectionExceptions(t *testing.T) {
 		{"prefetch size", methods(1, &amqp.BasicQos{PrefetchSize: 9}), 540, "NOT_IMPLEMENTED - prefetch_size!=0 (9)", amqp.IDBasicQos},
 		{"flow", methods(1, &amqp.ChannelFlow{}), 540, "NOT_IMPLEMENTED - active=false", amqp.IDChannelFlow},
 		{"recover", methods(1, &amqp.BasicRecover{}), 540, "NOT_IMPLEMENTED - requeue=false", amqp.IDBasicRecover},
-		{"tx", methods(1, &amqp.TxSelect{}), 540, "tx.select: transactions are not supported", amqp.IDTxSelect},
 		{"heartbeat on a channel", append([]byte{amqp.FrameHeartbeat, 0, 1}, 0, 0, 0, 0, 0xCE), 505, "heartbeat on channel 1", 0},
 		{"frame end", []byte{amqp.FrameMethod, 0, 1, 0, 0, 0, 1, 0, 0}, 501, "FRAME_ERROR - type 1, channel 1: frame of 9 bytes ends with 0x00", 0},
 		{"frame type", []byte{'G', 'E', 'T', ' ', '/', ' ', 'H', 'T'}, 501, "FRAME_ERROR - unknown frame type 71", 0},

@@ -51,6 +51,8 @@ type session struct {
 	handed []handed
 	dirty  []*consumer // with settles to pass on at the turn's end
 	acking []*channel  // with confirms to send at the turn's end
+	// relieved are channels whose parked deliveries may go out at the turn's end.
+	relieved []*channel
 
 	closing  bool // connection.close was sent
 	deadline <-chan time.Time
@@ -128,7 +130,7 @@ func (s *session) turns(ctx context.Context, batches <-chan batch) {
 				s.ended = true
 			}
 		}
-		s.hear()
+		s.hear(ctx)
 		s.workOff(ctx)
 		s.flush()
 	}
@@ -147,7 +149,7 @@ func (s *session) take(ctx context.Context, b batch, ok bool) {
 }
 
 // hear takes in what the node's workers and the writer have left.
-func (s *session) hear() {
+func (s *session) hear(ctx context.Context) {
 	var err error
 	s.handed, err = s.out.collect(s.handed[:0])
 	for _, h := range s.handed {
@@ -168,7 +170,7 @@ func (s *session) hear() {
 			ds = ds[r.n:]
 		}
 		for _, c := range n.confirms {
-			s.confirmed(c)
+			s.confirmed(ctx, c)
 		}
 		for _, c := range n.cancelled {
 			s.consumerCancelled(c)
@@ -202,6 +204,7 @@ func (s *session) overfull() bool {
 
 // flush ends a turn: settles go to the node, confirms and all else to the socket.
 func (s *session) flush() {
+	s.unpark()
 	s.flushSettles()
 	s.flushConfirms()
 	if len(s.pkt.buf) > 0 {

@@ -9,10 +9,11 @@ import (
 // ack is the outcome that basic.ack stands for.
 const ack = node.Ack
 
-// rejected is the outcome that basic.nack and basic.reject stand for.
-func rejected(requeue bool) node.Outcome {
+// rejected is the outcome that basic.nack and basic.reject stand for; requeued is what
+// it is if the message goes back.
+func rejected(requeue bool, requeued node.Outcome) node.Outcome {
 	if requeue {
-		return node.Requeue
+		return requeued
 	}
 	return node.Discard
 }
@@ -20,7 +21,13 @@ func rejected(requeue bool) node.Outcome {
 // settle does what ack, nack and reject ask. Tag 0 with multiple means all that is
 // outstanding, which may be nothing.
 func (s *session) settle(ch *channel, tag uint64, multiple bool, how node.Outcome) error {
-	later := func(d held) { s.settleLater(d.c, d.seq, how) }
+	later := func(d held) {
+		if ch.tx != nil {
+			ch.tx.settles = append(ch.tx.settles, txSettle{d, how})
+			return
+		}
+		s.settleLater(d.c, d.seq, how)
+	}
 	ok := true
 	switch {
 	case multiple && tag == 0:
@@ -30,7 +37,7 @@ func (s *session) settle(ch *channel, tag uint64, multiple bool, how node.Outcom
 	default:
 		var d held
 		if d, ok = ch.unacked.take(tag); ok {
-			s.settleLater(d.c, d.seq, how)
+			later(d)
 		}
 	}
 	if !ok {
@@ -42,6 +49,17 @@ func (s *session) settle(ch *channel, tag uint64, multiple bool, how node.Outcom
 // settleLater keeps a settle until the turn ends: a consumer's settles leave in one call
 // for each outcome.
 func (s *session) settleLater(c *consumer, seq uint64, how node.Outcome) {
+	if c.ch != nil {
+		c.ch.limiter.held--
+		s.relieve(c.ch)
+	}
+	s.collect(c, seq, how)
+}
+
+// settleUnsent gives back a delivery that the client has not seen.
+func (s *session) settleUnsent(c *consumer, seq uint64) { s.collect(c, seq, node.Requeue) }
+
+func (s *session) collect(c *consumer, seq uint64, how node.Outcome) {
 	c.settles[how] = append(c.settles[how], seq)
 	if !c.dirty {
 		c.dirty = true

@@ -1,6 +1,10 @@
 package server
 
-import "sort"
+import (
+	"cmp"
+	"slices"
+	"sort"
+)
 
 // held is a delivery that awaits its settling.
 type held struct {
@@ -88,6 +92,20 @@ func (u *unacked) takeFront(end int, f func(held)) {
 		}
 	}
 	u.trim()
+}
+
+// putBack makes deliveries unsettled again.
+func (u *unacked) putBack(back []held) {
+	if len(back) == 0 {
+		return
+	}
+	for _, d := range u.list[u.head:] {
+		if d.c != nil {
+			back = append(back, d)
+		}
+	}
+	slices.SortFunc(back, func(a, b held) int { return cmp.Compare(a.tag, b.tag) })
+	u.list, u.head, u.n = back, 0, len(back)
 }
 
 // trim skips what is settled at the front.
