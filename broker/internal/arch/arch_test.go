@@ -27,9 +27,10 @@ var layers = map[string][]string{
 	"message":  nil,
 	"amqp":     {"message"},
 	"amqp/gen": nil,
+	"pattern":  nil,
 	"routing":  {"message"},
 	"queue":    {"message"},
-	"metadata": {"message", "routing", "queue"}, // policies become queues' settings
+	"metadata": {"message", "pattern", "routing", "queue"}, // policies become queues' settings
 
 	// The shell.
 	"storage":  nil,
@@ -37,7 +38,7 @@ var layers = map[string][]string{
 	"cluster":  {"raftnode", "storage"},
 
 	// Composition.
-	"auth":       nil,
+	"auth":       {"pattern"},
 	"tracing":    {"message", "node"},
 	"node":       {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "auth"},
 	"server":     {"message", "amqp", "node"},
@@ -48,7 +49,7 @@ var layers = map[string][]string{
 
 // core packages are deterministic: time and randomness are arguments, and they do no
 // I/O. The codec (amqp) is no state machine, but keeps the same rules.
-var core = []string{"message", "amqp", "routing", "queue", "metadata"}
+var core = []string{"message", "amqp", "pattern", "routing", "queue", "metadata"}
 
 // impure is what the core must not import.
 var impure = []string{

@@ -2,8 +2,9 @@ package auth
 
 import (
 	"fmt"
-	"regexp"
 	"sync"
+
+	"github.com/warren-mq/warren/broker/internal/pattern"
 )
 
 // DefaultExchange is the name by which patterns know the exchange without a name.
@@ -28,11 +29,11 @@ func (p Permissions) Check() error {
 	return nil
 }
 
-func compile(pattern string) (*regexp.Regexp, error) {
-	if pattern == "" {
-		pattern = "^$"
+func compile(expr string) (*pattern.Pattern, error) {
+	if expr == "" {
+		expr = "^$"
 	}
-	return regexp.Compile(pattern)
+	return pattern.Compile(expr)
 }
 
 // patternsMax limits how many compiled patterns are kept. Users share few; what does not
@@ -43,41 +44,41 @@ const patternsMax = 4096
 // ready; it may be used from many goroutines.
 type Patterns struct {
 	mu       sync.RWMutex
-	compiled map[string]*regexp.Regexp // nil for a pattern that is none
+	compiled map[string]*pattern.Pattern // nil for a pattern that is none
 }
 
 // Match says if the pattern allows the resource. A pattern that does not compile allows
 // nothing.
-func (p *Patterns) Match(pattern, resource string) bool {
+func (p *Patterns) Match(expr, resource string) bool {
 	if resource == "" {
 		resource = DefaultExchange
 	}
-	switch pattern {
+	switch expr {
 	case ".*": // what most users have
 		return true
 	case "":
 		return false
 	}
-	re := p.get(pattern)
-	return re != nil && re.MatchString(resource)
+	re := p.get(expr)
+	return re != nil && re.Match(resource)
 }
 
-func (p *Patterns) get(pattern string) *regexp.Regexp {
+func (p *Patterns) get(expr string) *pattern.Pattern {
 	p.mu.RLock()
-	re, ok := p.compiled[pattern]
+	re, ok := p.compiled[expr]
 	p.mu.RUnlock()
 	if ok {
 		return re
 	}
-	re, err := compile(pattern)
+	re, err := compile(expr)
 	if err != nil {
 		re = nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.compiled == nil || len(p.compiled) >= patternsMax {
-		p.compiled = map[string]*regexp.Regexp{}
+		p.compiled = map[string]*pattern.Pattern{}
 	}
-	p.compiled[pattern] = re
+	p.compiled[expr] = re
 	return re
 }

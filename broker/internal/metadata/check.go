@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/pattern"
 )
 
 // nameBytesMax is what a shortstr holds: names travel as such.
@@ -65,20 +66,23 @@ func CheckPolicy(p *Policy) *fault.Error {
 	if !validName(p.Name) {
 		return badPolicy("the name is longer than %d bytes, or not UTF-8", nameBytesMax)
 	}
-	if _, err := compilePattern(p.Pattern); err != nil {
+	if _, err := pattern.Compile(p.Pattern); err != nil {
 		return badPolicy("%s is not a valid regular expression: %v", p.Pattern, err)
 	}
 	if len(p.Definition) == 0 {
 		return badPolicy("no policy provided")
 	}
-	if !slices.Contains([]string{"queues", "exchanges", "all", "classic_queues", "quorum_queues"}, p.ApplyTo) {
-		return badPolicy("apply-to is '%s', allowed are queues, exchanges, all, classic_queues and quorum_queues", p.ApplyTo)
+	if !slices.Contains([]string{"queues", "exchanges", "all", "classic_queues", "quorum_queues", "streams"}, p.ApplyTo) {
+		return badPolicy("apply-to is '%s', allowed are queues, exchanges, all, classic_queues, quorum_queues and streams", p.ApplyTo)
 	}
 	var unknown []string
 	for _, k := range slices.Sorted(maps.Keys(p.Definition)) {
 		if _, known := policyKeys[k]; !known {
 			unknown = append(unknown, k)
 		}
+	}
+	if p.Operator {
+		unknown = slices.DeleteFunc(slices.Sorted(maps.Keys(p.Definition)), func(k string) bool { return slices.Contains(operatorKeys, k) })
 	}
 	if len(unknown) > 0 {
 		return badPolicy("[%s] are not recognised policy settings", strings.Join(unknown, ", "))

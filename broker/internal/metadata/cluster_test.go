@@ -122,10 +122,10 @@ func TestGroups(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	s := formed(t)
-	s.must(&Command{VHostPut: &VHostPut{"v"}})
-	s.must(&Command{VHostPut: &VHostPut{"/"}})
+	s.must(&Command{VHostPut: &VHostPut{Name: "v"}})
+	s.must(&Command{VHostPut: &VHostPut{Name: "/"}})
 	s.must(declareQueue(Queue{Name: "q"}))
-	s.must(&Command{VHostPut: &VHostPut{"/"}})
+	s.must(&Command{VHostPut: &VHostPut{Name: "/"}})
 	s.routes("", "q", "q")
 	s.must(&Command{UserPut: &User{Name: "u", PasswordHash: "h", Tags: []string{"administrator"}}})
 	before := s.Users["u"]
@@ -136,7 +136,7 @@ func TestUsers(t *testing.T) {
 		t.Fatalf("user %+v, before %+v", u, before)
 	}
 	s.refused(&Command{PermissionSet: &PermissionSet{"x", "/", Permission{}}}, fault.NotFound, "no user 'x'")
-	s.refused(&Command{PermissionSet: &PermissionSet{"u", "x", Permission{}}}, fault.NotAllowed, "vhost x not found")
+	s.refused(&Command{PermissionSet: &PermissionSet{"u", "x", Permission{}}}, fault.NotFound, "no vhost 'x'")
 	s.must(&Command{Form: &Form{ClusterID: "another"}})
 	if s.ClusterID != "c" || s.Users["guest"] == nil {
 		t.Fatal("a cluster was formed twice")

@@ -27,8 +27,16 @@ type Command struct {
 	PolicySet       *Policy          `json:",omitempty"`
 	PolicyClear     *PolicyClear     `json:",omitempty"`
 	VHostPut        *VHostPut        `json:",omitempty"`
-	UserPut         *User            `json:",omitempty"`
-	PermissionSet   *PermissionSet   `json:",omitempty"`
+	VHostDelete     *VHostDelete     `json:",omitempty"`
+	// UserPut adds a user. Of one that is there it sets password and tags only.
+	UserPut              *User                 `json:",omitempty"`
+	UserDelete           *UserDelete           `json:",omitempty"`
+	PermissionSet        *PermissionSet        `json:",omitempty"`
+	PermissionClear      *PermissionClear      `json:",omitempty"`
+	TopicPermissionSet   *TopicPermissionSet   `json:",omitempty"`
+	TopicPermissionClear *TopicPermissionClear `json:",omitempty"`
+	LimitSet             *LimitSet             `json:",omitempty"`
+	LimitClear           *LimitClear           `json:",omitempty"`
 }
 
 // Encode encodes the command for the log.
@@ -87,19 +95,38 @@ func (s *State) Apply(b []byte) Result {
 		r.Fault = s.policySet(c.PolicySet)
 	case c.PolicyClear != nil:
 		r.Fault = s.policyClear(c.PolicyClear)
-	case c.VHostPut != nil:
-		if s.VHosts[c.VHostPut.Name] == nil {
-			s.addVHost(c.VHostPut.Name)
-		}
-	case c.UserPut != nil:
-		s.Users[c.UserPut.Name] = c.UserPut
-	case c.PermissionSet != nil:
-		r.Fault = s.permissionSet(c.PermissionSet)
 	default:
-		panic(fmt.Sprintf("metadata: command %q, which this version does not know", b))
+		r.Fault = s.applyAccess(&c, b)
 	}
 	r.Changes, s.changes = s.changes, nil
 	return r
+}
+
+// applyAccess applies what concerns users and virtual hosts.
+func (s *State) applyAccess(c *Command, encoded []byte) *fault.Error {
+	switch {
+	case c.VHostPut != nil:
+		return s.vhostPut(c.VHostPut)
+	case c.VHostDelete != nil:
+		return s.vhostDelete(c.VHostDelete)
+	case c.UserPut != nil:
+		return s.userPut(c.UserPut)
+	case c.UserDelete != nil:
+		return s.userDelete(c.UserDelete)
+	case c.PermissionSet != nil:
+		return s.permissionSet(c.PermissionSet)
+	case c.PermissionClear != nil:
+		return s.permissionClear(c.PermissionClear)
+	case c.TopicPermissionSet != nil:
+		return s.topicPermissionSet(c.TopicPermissionSet)
+	case c.TopicPermissionClear != nil:
+		return s.topicPermissionClear(c.TopicPermissionClear)
+	case c.LimitSet != nil:
+		return s.limitSet(c.LimitSet)
+	case c.LimitClear != nil:
+		return s.limitClear(c.LimitClear)
+	}
+	panic(fmt.Sprintf("metadata: command %q, which this version does not know", encoded))
 }
 
 // Form begins a cluster.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/pattern"
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
 
@@ -15,18 +16,24 @@ type Policy struct {
 	VHost      string
 	Name       string
 	Pattern    string // a regular expression, unanchored
-	ApplyTo    string // queues, exchanges, all, classic_queues, quorum_queues
+	ApplyTo    string // queues, exchanges, all, classic_queues, quorum_queues, streams
 	Priority   int
 	Definition map[string]any
+	// Operator is set on one of the operator's: they have names of their own, and apply
+	// beside the users'.
+	Operator bool `json:",omitempty"`
 	// Group is where a queue goes that the policy replicates, by the queue's id: the
 	// proposer's choice.
 	Place map[uint64]uint64 `json:",omitempty"`
 
-	compiled *pattern
+	compiled *pattern.Pattern
 }
 
 // PolicyClear removes a policy.
-type PolicyClear struct{ VHost, Name string }
+type PolicyClear struct {
+	VHost, Name string
+	Operator    bool `json:",omitempty"`
+}
 
 func show(v any) string {
 	b, err := json.Marshal(v)
@@ -57,8 +64,12 @@ func (s *State) policySet(p *Policy) *fault.Error {
 	}
 	place := p.Place
 	p.Place = nil
-	p.compiled, _ = compilePattern(p.Pattern) // it was checked
-	v.Policies[p.Name] = p
+	p.compiled, _ = pattern.Compile(p.Pattern) // it was checked
+	if p.Operator {
+		v.OperatorPolicies = with(v.OperatorPolicies, p.Name, p)
+	} else {
+		v.Policies[p.Name] = p
+	}
 	s.reconfigure(v, place)
 	return nil
 }
@@ -68,10 +79,14 @@ func (s *State) policyClear(c *PolicyClear) *fault.Error {
 	if f != nil {
 		return f
 	}
-	if v.Policies[c.Name] == nil {
-		return fault.New(fault.NotFound, "no policy '%s' in vhost '%s'", c.Name, c.VHost)
+	of, what := v.Policies, "policy"
+	if c.Operator {
+		of, what = v.OperatorPolicies, "operator policy"
 	}
-	delete(v.Policies, c.Name)
+	if of[c.Name] == nil {
+		return fault.New(fault.NotFound, "no %s '%s' in vhost '%s'", what, c.Name, c.VHost)
+	}
+	delete(of, c.Name)
 	s.reconfigure(v, nil)
 	return nil
 }
@@ -93,15 +108,28 @@ func (s *State) reconfigure(v *VHost, place map[uint64]uint64) {
 	}
 }
 
-// PolicyOf returns the one policy that applies to the queue, nil if none does.
+// PolicyOf returns the one policy of the users that applies to the queue, nil if none
+// does.
 func (s *State) PolicyOf(q *Queue) *Policy {
-	v := s.VHosts[q.VHost]
-	if v == nil {
-		return nil
+	if v := s.VHosts[q.VHost]; v != nil {
+		return policyOf(v.Policies, q)
 	}
+	return nil
+}
+
+// OperatorPolicyOf returns the one policy of the operator that applies to the queue, nil
+// if none does.
+func (s *State) OperatorPolicyOf(q *Queue) *Policy {
+	if v := s.VHosts[q.VHost]; v != nil {
+		return policyOf(v.OperatorPolicies, q)
+	}
+	return nil
+}
+
+func policyOf(policies map[string]*Policy, q *Queue) *Policy {
 	var best *Policy
-	for _, name := range slices.Sorted(maps.Keys(v.Policies)) {
-		p := v.Policies[name]
+	for _, name := range slices.Sorted(maps.Keys(policies)) {
+		p := policies[name]
 		if p.matches(q) && (best == nil || p.Priority > best.Priority) {
 			best = p
 		}
@@ -115,7 +143,7 @@ func (s *State) policyOfExchange(v *VHost, x *Exchange) *Policy {
 	for _, name := range slices.Sorted(maps.Keys(v.Policies)) {
 		p := v.Policies[name]
 		if (p.ApplyTo == "exchanges" || p.ApplyTo == "all") && p.Definition["alternate-exchange"] != nil &&
-			p.compiled.match(x.Name) && (best == nil || p.Priority > best.Priority) {
+			p.compiled.Match(x.Name) && (best == nil || p.Priority > best.Priority) {
 			best = p
 		}
 	}
@@ -129,7 +157,7 @@ func (p *Policy) matches(q *Queue) bool {
 		return false
 	}
 	switch p.ApplyTo {
-	case "exchanges":
+	case "exchanges", "streams":
 		return false
 	case "classic_queues":
 		if q.Type() != Classic {
@@ -140,7 +168,7 @@ func (p *Policy) matches(q *Queue) bool {
 			return false
 		}
 	}
-	return p.compiled.match(q.Name)
+	return p.compiled.Match(q.Name)
 }
 
 // WantsReplicas reports whether the queue's type or policy asks for several copies.
@@ -151,17 +179,13 @@ func (s *State) WantsReplicas(q *Queue) bool {
 	if q.Exclusive() {
 		return false
 	}
-	p := s.PolicyOf(q)
-	return p != nil && p.Definition["ha-mode"] != nil
+	return s.Definition(q)["ha-mode"] != nil
 }
 
 // Config returns what the queue's arguments and policy come to.
 func (s *State) Config(q *Queue) queue.Config {
 	c := queue.Config{Name: q.Name, VHost: q.VHost, TTL: -1, MaxLength: -1, MaxLengthBytes: -1, DeliveryLimit: -1}
-	var def map[string]any
-	if p := s.PolicyOf(q); p != nil {
-		def = p.Definition
-	}
+	def := s.Definition(q)
 	least := func(to *int64, arg, key string) {
 		if v, ok := q.Args.Get(arg); ok {
 			*to, _ = Integer(v)

@@ -32,7 +32,7 @@ func drawCommand(t *rapid.T, s *State) *Command {
 	run := rapid.Uint64Range(1, 3).Draw(t, "run")
 	replica := rapid.Uint64Range(11, 13).Draw(t, "replica")
 	binding := &BindCommand{"/", Binding{Source: name("source"), Destination: name("to"), ToExchange: flag("exchange"), Key: name("key")}}
-	switch rapid.IntRange(0, 17).Draw(t, "command") {
+	switch rapid.IntRange(0, 28).Draw(t, "command") {
 	case 0:
 		return &Command{NodeUp: &Node{Name: name("node"), Replica: replica, Incarnation: run}}
 	case 1:
@@ -67,8 +67,45 @@ func drawCommand(t *rapid.T, s *State) *Command {
 		c := policy(name("policy"), name("pattern"), "all", rapid.IntRange(0, 2).Draw(t, "priority"), map[string]any{"ha-mode": "all"})
 		c.PolicySet.Place = map[uint64]uint64{id: rapid.Uint64Range(firstID, s.NextID+1).Draw(t, "group")}
 		return c
+	case 17:
+		return &Command{PolicyClear: &PolicyClear{VHost: "/", Name: name("policy"), Operator: flag("operator")}}
+	case 18:
+		c := policy(name("policy"), name("pattern"), "queues", 0, map[string]any{"max-length": 5.0})
+		c.PolicySet.Operator = true
+		return c
 	}
-	return &Command{PolicyClear: &PolicyClear{"/", name("policy")}}
+	return drawAccess(t, name)
+}
+
+// drawAccess draws a command about users and virtual hosts.
+func drawAccess(t *rapid.T, name func(string) string) *Command {
+	vhost := rapid.SampledFrom([]string{"/", "v"}).Draw(t, "vhost")
+	user, limit := name("user"), rapid.SampledFrom([]string{MaxConnections, MaxQueues, MaxChannels, ""}).Draw(t, "limit")
+	switch rapid.IntRange(0, 9).Draw(t, "access") {
+	case 0:
+		return &Command{UserPut: &User{Name: user, PasswordHash: name("hash"), Tags: []string{name("tag")}}}
+	case 1:
+		return &Command{UserDelete: &UserDelete{user}}
+	case 2:
+		return &Command{PermissionSet: &PermissionSet{user, vhost, Permission{name("configure"), "", ".*"}}}
+	case 3:
+		return &Command{PermissionClear: &PermissionClear{user, vhost}}
+	case 4:
+		return &Command{TopicPermissionSet: &TopicPermissionSet{user, vhost, name("exchange"), TopicPermission{name("write"), ""}}}
+	case 5:
+		return &Command{TopicPermissionClear: &TopicPermissionClear{user, vhost, name("exchange"), rapid.Bool().Draw(t, "all")}}
+	case 6:
+		return &Command{LimitSet: &LimitSet{VHost: vhost, Name: limit, Value: rapid.Int64Range(-1, 4).Draw(t, "value")}}
+	case 7:
+		return &Command{LimitSet: &LimitSet{User: user, Name: limit, Value: 3}}
+	case 8:
+		return &Command{LimitClear: &LimitClear{User: rapid.SampledFrom([]string{"", user}).Draw(t, "whose"), VHost: vhost, Name: limit}}
+	}
+	if rapid.Bool().Draw(t, "delete") {
+		return &Command{VHostDelete: &VHostDelete{"v"}}
+	}
+	text := name("description")
+	return &Command{VHostPut: &VHostPut{Name: vhost, Description: &text, Max: 3}}
 }
 
 // TestMembersHaveTheSameTopology applies commands to a member, to one that gets them

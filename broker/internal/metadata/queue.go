@@ -119,6 +119,9 @@ func (s *State) queueDeclare(d *QueueDeclare) (*Queue, *fault.Error) {
 	if q.Group != 0 && s.Groups[q.Group] == nil {
 		return nil, fault.New(fault.Unavailable, "placement group %d is gone", q.Group)
 	}
+	if f := v.roomFor(q.Name); f != nil {
+		return nil, f
+	}
 	q.ID = s.newID()
 	v.Queues[q.Name] = &q
 	s.queues[q.ID] = &q

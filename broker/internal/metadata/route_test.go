@@ -128,7 +128,7 @@ func TestAlternateExchanges(t *testing.T) {
 	s.must(policy("ae", "^(plain|x)$", "exchanges", 0, map[string]any{"alternate-exchange": "last"}))
 	s.routes("plain", "k", "lost2")
 	s.routes("x", "known", "lost")
-	s.must(&Command{PolicyClear: &PolicyClear{"/", "ae"}})
+	s.must(&Command{PolicyClear: &PolicyClear{VHost: "/", Name: "ae"}})
 	s.routes("plain", "k", "")
 }
 

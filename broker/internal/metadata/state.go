@@ -9,6 +9,7 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/pattern"
 	"github.com/warren-mq/warren/broker/internal/routing"
 )
 
@@ -58,10 +59,15 @@ func (c ConnID) Zero() bool { return c == ConnID{} }
 
 // VHost is one virtual host.
 type VHost struct {
-	Name      string
-	Exchanges map[string]*Exchange
-	Queues    map[string]*Queue
-	Policies  map[string]*Policy
+	Name             string
+	Description      string   `json:",omitempty"`
+	Tags             []string `json:",omitempty"`
+	DefaultQueueType string   `json:",omitempty"` // of declarations that name none
+	Limits           Limits   `json:",omitempty"`
+	Exchanges        map[string]*Exchange
+	Queues           map[string]*Queue
+	Policies         map[string]*Policy
+	OperatorPolicies map[string]*Policy `json:",omitempty"`
 }
 
 // Exchange is one exchange.
@@ -148,11 +154,12 @@ type ChangeKind uint8
 
 // The changes.
 const (
-	QueueSet  ChangeKind = iota + 1 // a queue began, or its configuration changed
-	QueueGone                       // a queue ended
-	GroupSet                        // a placement group began, or its members changed
-	NodeSet                         // a node joined, or came back
-	NodeGone                        // a node left
+	QueueSet      ChangeKind = iota + 1 // a queue began, or its configuration changed
+	QueueGone                           // a queue ended
+	GroupSet                            // a placement group began, or its members changed
+	NodeSet                             // a node joined, or came back
+	NodeGone                            // a node left
+	AccessChanged                       // users, permissions or virtual hosts changed
 )
 
 func (s *State) changed(c Change) { s.changes = append(s.changes, c) }
@@ -228,10 +235,12 @@ func (s *State) rebuild() error {
 		for _, x := range v.Exchanges {
 			s.exchanges[x.ID] = x
 		}
-		for _, p := range v.Policies {
-			var err error
-			if p.compiled, err = compilePattern(p.Pattern); err != nil {
-				return fmt.Errorf("policy '%s' in vhost '%s': %w", p.Name, v.Name, err)
+		for _, policies := range [...]map[string]*Policy{v.Policies, v.OperatorPolicies} {
+			for _, p := range policies {
+				var err error
+				if p.compiled, err = pattern.Compile(p.Pattern); err != nil {
+					return fmt.Errorf("policy '%s' in vhost '%s': %w", p.Name, v.Name, err)
+				}
 			}
 		}
 	}

@@ -1,18 +1,21 @@
-package metadata
+// Package pattern holds the regular expressions of policies and permissions: RabbitMQ's
+// users write them for PCRE.
+package pattern
 
 import (
 	"regexp"
 	"strings"
 )
 
-// pattern is a policy's regular expression. Go's know no look-ahead; the one that
-// policies use, "^(?!a)b" for "b, but not a", is taken apart.
-type pattern struct {
+// Pattern is a regular expression, unanchored. Go's know no look-ahead; the one that
+// people use, "^(?!a)b" for "b, but not a", is taken apart.
+type Pattern struct {
 	not *regexp.Regexp // nil: nothing is excepted
 	is  *regexp.Regexp
 }
 
-func compilePattern(expr string) (*pattern, error) {
+// Compile reads an expression.
+func Compile(expr string) (*Pattern, error) {
 	const ahead = "^(?!"
 	if rest, ok := strings.CutPrefix(expr, ahead); ok {
 		if end := closing(rest); end >= 0 {
@@ -24,17 +27,18 @@ func compilePattern(expr string) (*pattern, error) {
 			if err != nil {
 				return nil, err
 			}
-			return &pattern{not, is}, nil
+			return &Pattern{not, is}, nil
 		}
 	}
 	is, err := regexp.Compile(expr)
 	if err != nil {
 		return nil, err
 	}
-	return &pattern{nil, is}, nil
+	return &Pattern{nil, is}, nil
 }
 
-func (p *pattern) match(name string) bool {
+// Match reports whether the name fits.
+func (p *Pattern) Match(name string) bool {
 	return p.is.MatchString(name) && (p.not == nil || !p.not.MatchString(name))
 }
 
