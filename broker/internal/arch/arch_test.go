@@ -45,6 +45,8 @@ var layers = map[string][]string{
 	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server"},
 	"sim":        {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "node"},
 	"arch":       nil,
+
+	"conformance": nil, // tests only
 }
 
 // core packages are deterministic: time and randomness are arguments, and they do no
