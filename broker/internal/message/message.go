@@ -14,6 +14,9 @@ type Message struct {
 	Properties []byte
 	// Body is the content, opaque to the broker.
 	Body []byte
+	// Died says that header x-death is the broker's own account; a client's is not
+	// believed.
+	Died bool
 }
 
 // Size returns the bytes that the message holds, as limits and statistics count them.

@@ -159,3 +159,29 @@ func PeekShort(raw []byte, f Flag) ([]byte, bool) {
 // PeekHeaders returns the headers' bytes as ParseTable and FindField take them, with
 // the length in front; nil if absent. They are a part of raw.
 func PeekHeaders(raw []byte) []byte { return peek(raw, HasHeaders) }
+
+// DelayHeader is the header that says, in milliseconds, how long an exchange that delays
+// is to keep a message.
+const DelayHeader = "x-delay"
+
+// delayMax is the longest delay, about 49.7 days.
+const delayMax = 1<<32 - 1
+
+// PeekDelay returns the delay that a message asks for in milliseconds; 0 if it asks for
+// none that is possible.
+func PeekDelay(raw []byte) int64 {
+	v, ok := FindField(PeekHeaders(raw), DelayHeader)
+	if !ok {
+		return 0
+	}
+	return Delay(v)
+}
+
+// Delay returns what a value of DelayHeader asks for in milliseconds; 0 if it asks for no
+// delay that is possible.
+func Delay(v any) int64 {
+	if n, ok := Integer(v); ok && n > 0 && n <= delayMax {
+		return n
+	}
+	return 0
+}

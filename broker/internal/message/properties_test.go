@@ -136,7 +136,7 @@ func TestPeek(t *testing.T) {
 	}
 }
 
-func TestAppendWithHeader(t *testing.T) {
+func TestAppendWithHeaders(t *testing.T) {
 	full := allProperties()
 	tests := []struct {
 		name string
@@ -152,7 +152,7 @@ func TestAppendWithHeader(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			raw := tt.p.Append(nil)
-			got, err := ParseProperties(AppendWithHeader([]byte("head"), raw, Field{"n", int64(5)})[4:])
+			got, err := ParseProperties(AppendWithHeaders([]byte("head"), raw, Table{{"n", int64(5)}})[4:])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -167,7 +167,7 @@ func TestAppendWithHeader(t *testing.T) {
 			}
 		})
 	}
-	if got := AppendWithHeader(nil, nil, Field{"n", true}); CheckProperties(got) != nil {
+	if got := AppendWithHeaders(nil, nil, Table{{"n", true}}); CheckProperties(got) != nil {
 		t.Errorf("of an empty list: %x", got)
 	}
 }
@@ -191,7 +191,7 @@ func FuzzProperties(f *testing.F) {
 		if v, ok := PeekPriority(raw); ok != p.Has(HasPriority) || v != p.Priority {
 			t.Fatal("PeekPriority")
 		}
-		if err := CheckProperties(AppendWithHeader(nil, raw, Field{"x", int64(1)})); err != nil {
+		if err := CheckProperties(AppendWithHeaders(nil, raw, Table{{"x", int64(1)}})); err != nil {
 			t.Fatal(err)
 		}
 	})

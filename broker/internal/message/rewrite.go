@@ -1,11 +1,14 @@
 package message
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
-// AppendWithHeader appends to dst the property list raw with one more header; a header
-// of the same key gives way. Nothing else is decoded or changed. raw must have passed
+// AppendWithHeaders appends to dst the property list raw with more headers; those of the
+// same keys give way. Nothing else is decoded or changed. raw must have passed
 // CheckProperties; dst and raw must not overlap.
-func AppendWithHeader(dst, raw []byte, f Field) []byte {
+func AppendWithHeaders(dst, raw []byte, more Table) []byte {
 	flags := PeekFlags(raw)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(flags|HasHeaders))
 	w, err := walk(raw)
@@ -30,13 +33,15 @@ func AppendWithHeader(dst, raw []byte, f Field) []byte {
 	}
 	at := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
-	dst = appendOthers(dst, old, f.Key)
-	dst = patchLength(AppendField(dst, f), at)
-	return append(dst, w.b...)
+	dst = appendOthers(dst, old, more)
+	for _, f := range more {
+		dst = AppendField(dst, f)
+	}
+	return append(patchLength(dst, at), w.b...)
 }
 
-// appendOthers appends the fields of a table's body whose key is not key.
-func appendOthers(dst, body []byte, key string) []byte {
+// appendOthers appends the fields of a table's body whose keys are not those of more.
+func appendOthers(dst, body []byte, more Table) []byte {
 	for len(body) > 0 {
 		k, r, err := cutShort(body)
 		if err != nil {
@@ -46,7 +51,7 @@ func appendOthers(dst, body []byte, key string) []byte {
 		if err != nil {
 			panic("message: rewrite of properties that were never checked: " + err.Error())
 		}
-		if string(k) != key {
+		if !slices.ContainsFunc(more, func(f Field) bool { return f.Key == string(k) }) {
 			dst = append(dst, body[:len(body)-len(r)]...)
 		}
 		body = r

@@ -90,7 +90,7 @@ func TestAVirtualHostGoesWithAllThatIsInIt(t *testing.T) {
 	s.addUser("u", "/", "v")
 	s.must(&Command{TopicPermissionSet: &TopicPermissionSet{"u", "v", "amq.topic", TopicPermission{}}})
 	s.must(&Command{QueueDeclare: &QueueDeclare{Queue{VHost: "v", Name: "q", Node: "a", Durable: true}}})
-	s.must(&Command{ExchangeDeclare: &ExchangeDeclare{Exchange{VHost: "v", Name: "x", Type: "direct"}}})
+	s.must(&Command{ExchangeDeclare: &ExchangeDeclare{Exchange: Exchange{VHost: "v", Name: "x", Type: "direct"}}})
 	s.must(declareQueue(Queue{Name: "q"}))
 	queues, exchanges := len(s.queues), len(s.exchanges)
 	r := s.must(&Command{VHostDelete: &VHostDelete{"v"}})

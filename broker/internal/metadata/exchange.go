@@ -8,7 +8,11 @@ import (
 )
 
 // ExchangeDeclare declares an exchange.
-type ExchangeDeclare struct{ Exchange Exchange }
+type ExchangeDeclare struct {
+	Exchange Exchange
+	// Group is the placement group for the store of an exchange that delays.
+	Group uint64 `json:",omitempty"`
+}
 
 // ExchangeDelete deletes one, if it is there.
 type ExchangeDelete struct {
@@ -34,10 +38,19 @@ func (s *State) exchangeDeclare(d *ExchangeDeclare) *fault.Error {
 	if strings.HasPrefix(x.Name, "amq.") {
 		return fault.New(fault.AccessRefused, "exchange name '%s' contains reserved prefix 'amq.*'", x.Name)
 	}
-	if _, ok := routing.New(x.Type); !ok {
+	if f := checkDelayed(&x); f != nil {
+		return f
+	}
+	if _, ok := newMatcher(&x); !ok {
 		return fault.New(fault.PreconditionFailed, "unknown exchange type '%s'", x.Type)
 	}
+	if x.Type == Delayed && s.Groups[d.Group] == nil {
+		return fault.New(fault.Unavailable, "placement group %d is gone", d.Group)
+	}
 	s.addExchange(v, &x)
+	if x.Type == Delayed {
+		s.addStore(v, &x, d.Group)
+	}
 	return nil
 }
 
@@ -55,6 +68,9 @@ func (x *Exchange) Equivalent(d *Exchange) *fault.Error {
 	}
 	if x.Internal != d.Internal {
 		return inequivalent("internal", what, d.Internal, x.Internal)
+	}
+	if f := argEquivalent("x-delayed-type", what, d.Args.Table, x.Args.Table); f != nil && x.Type == Delayed {
+		return f
 	}
 	return argEquivalent("alternate-exchange", what, d.Args.Table, x.Args.Table)
 }
@@ -81,6 +97,9 @@ func (s *State) exchangeDelete(d *ExchangeDelete) *fault.Error {
 func (s *State) dropExchange(v *VHost, x *Exchange) {
 	delete(v.Exchanges, x.Name)
 	delete(s.exchanges, x.ID)
+	if store := s.queues[x.Store]; store != nil {
+		s.dropQueue(store)
+	}
 	s.unbindAll(v, x.ID, func(b *Binding) bool { return b.ToExchange && b.Destination == x.Name })
 }
 

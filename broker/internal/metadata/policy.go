@@ -184,7 +184,14 @@ func (s *State) WantsReplicas(q *Queue) bool {
 
 // Config returns what the queue's arguments and policy come to.
 func (s *State) Config(q *Queue) queue.Config {
-	c := queue.Config{Name: q.Name, VHost: q.VHost, TTL: -1, MaxLength: -1, MaxLengthBytes: -1, DeliveryLimit: -1}
+	c := queue.Config{
+		Name: q.Name, VHost: q.VHost, TTL: -1, Expires: -1, MaxLength: -1, MaxLengthBytes: -1, DeliveryLimit: -1,
+		Quorum: q.Type() == Quorum, Delay: q.Delays != "",
+	}
+	if c.Delay { // what is due is handed on as a dead letter is, to the same exchange
+		c.DeadLetter, c.DeadLetterExchange, c.AtLeastOnce = true, q.Delays, true
+		return c
+	}
 	def := s.Definition(q)
 	least := func(to *int64, arg, key string) {
 		if v, ok := q.Args.Get(arg); ok {
@@ -195,6 +202,7 @@ func (s *State) Config(q *Queue) queue.Config {
 		}
 	}
 	least(&c.TTL, "x-message-ttl", "message-ttl")
+	least(&c.Expires, "x-expires", "expires")
 	least(&c.MaxLength, "x-max-length", "max-length")
 	least(&c.MaxLengthBytes, "x-max-length-bytes", "max-length-bytes")
 	c.DeliveryLimit = deliveryLimit(q, def)
@@ -208,6 +216,24 @@ func (s *State) Config(q *Queue) queue.Config {
 	}
 	c.DeadLetterExchange, c.DeadLetter = text("x-dead-letter-exchange", "dead-letter-exchange")
 	c.DeadLetterKey, c.DeadLetterKeySet = text("x-dead-letter-routing-key", "dead-letter-routing-key")
+	overflow, _ := text("x-overflow", "overflow")
+	if fromPolicy, ok := def["overflow"].(string); ok {
+		overflow = fromPolicy // the one key where the policy wins
+	}
+	switch overflow {
+	case "reject-publish":
+		c.Overflow = queue.RejectPublish
+	case "reject-publish-dlx":
+		c.Overflow = queue.RejectDead
+	}
+	strategy, _ := text("x-dead-letter-strategy", "dead-letter-strategy")
+	c.AtLeastOnce = c.Quorum && c.DeadLetter && strategy == "at-least-once" && c.Overflow == queue.RejectPublish
+	if v, ok := q.Args.Get("x-max-priority"); ok && !c.Quorum {
+		n, _ := Integer(v)
+		c.Priorities = uint8(min(n, priorityMax))
+	}
+	single, _ := q.Args.Get("x-single-active-consumer")
+	c.SingleActive, _ = single.(bool)
 	return c
 }
 

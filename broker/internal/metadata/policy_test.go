@@ -113,7 +113,7 @@ func TestOnePolicyApplies(t *testing.T) {
 }
 
 func TestAQueuesConfiguration(t *testing.T) {
-	none := queue.Config{Name: "q", VHost: "/", TTL: -1, MaxLength: -1, MaxLengthBytes: -1, DeliveryLimit: -1}
+	none := queue.Config{Name: "q", VHost: "/", TTL: -1, Expires: -1, MaxLength: -1, MaxLengthBytes: -1, DeliveryLimit: -1}
 	for _, c := range []struct {
 		name string
 		args Args
@@ -133,12 +133,25 @@ func TestAQueuesConfiguration(t *testing.T) {
 				c.DeadLetter, c.DeadLetterExchange, c.DeadLetterKey, c.DeadLetterKeySet = true, "mine", "k", true
 			}},
 		{"the default exchange", args("x-dead-letter-exchange", ""), nil, func(c *queue.Config) { c.DeadLetter = true }},
-		{"quorum", args("x-queue-type", "quorum"), nil, func(c *queue.Config) { c.DeliveryLimit = 20 }},
-		{"quorum, more by policy", args("x-queue-type", "quorum"), map[string]any{"delivery-limit": 50.0}, func(c *queue.Config) { c.DeliveryLimit = 50 }},
-		{"quorum, none by policy", args("x-queue-type", "quorum"), map[string]any{"delivery-limit": -1.0}, func(*queue.Config) {}},
-		{"quorum, none by argument", args("x-queue-type", "quorum", "x-delivery-limit", int32(-1)), nil, func(*queue.Config) {}},
+		{"quorum", args("x-queue-type", "quorum"), nil, func(c *queue.Config) { c.DeliveryLimit, c.Quorum = 20, true }},
+		{"quorum, more by policy", args("x-queue-type", "quorum"), map[string]any{"delivery-limit": 50.0}, func(c *queue.Config) { c.DeliveryLimit, c.Quorum = 50, true }},
+		{"quorum, none by policy", args("x-queue-type", "quorum"), map[string]any{"delivery-limit": -1.0}, func(c *queue.Config) { c.Quorum = true }},
+		{"quorum, none by argument", args("x-queue-type", "quorum", "x-delivery-limit", int32(-1)), nil, func(c *queue.Config) { c.Quorum = true }},
 		{"the finite one", args("x-delivery-limit", int32(5)), map[string]any{"delivery-limit": -1.0}, func(c *queue.Config) { c.DeliveryLimit = 5 }},
 		{"the other finite one", args("x-delivery-limit", int32(-1)), map[string]any{"delivery-limit": 6.0}, func(c *queue.Config) { c.DeliveryLimit = 6 }},
+		{"overflow, of which the policy's wins", args("x-overflow", "reject-publish-dlx"), map[string]any{"overflow": "reject-publish"},
+			func(c *queue.Config) { c.Overflow = queue.RejectPublish }},
+		{"expiry, of which the shorter wins", args("x-expires", int32(7)), map[string]any{"expires": 8.0}, func(c *queue.Config) { c.Expires = 7 }},
+		{"priorities", args("x-max-priority", int32(7)), nil, func(c *queue.Config) { c.Priorities = 7 }},
+		{"priorities of a quorum queue", args("x-max-priority", int32(7), "x-queue-type", "quorum", "x-delivery-limit", int32(-1)), nil,
+			func(c *queue.Config) { c.Quorum = true }},
+		{"single active consumer", args("x-single-active-consumer", true), nil, func(c *queue.Config) { c.SingleActive = true }},
+		{"at-least-once", args("x-queue-type", "quorum", "x-delivery-limit", int32(-1), "x-dead-letter-exchange", ""),
+			map[string]any{"overflow": "reject-publish", "dead-letter-strategy": "at-least-once"}, func(c *queue.Config) {
+				c.Quorum, c.DeadLetter, c.AtLeastOnce, c.Overflow = true, true, true, queue.RejectPublish
+			}},
+		{"at-least-once without room to wait", args("x-queue-type", "quorum", "x-delivery-limit", int32(-1), "x-dead-letter-exchange", ""),
+			map[string]any{"dead-letter-strategy": "at-least-once"}, func(c *queue.Config) { c.Quorum, c.DeadLetter = true, true }},
 		{"the lower limit", args("x-delivery-limit", int32(5)), map[string]any{"delivery-limit": 3.0}, func(c *queue.Config) { c.DeliveryLimit = 3 }},
 	} {
 		s := formed(t)

@@ -7,6 +7,15 @@ import (
 	"github.com/warren-mq/warren/broker/internal/message"
 )
 
+// MayPublish refuses what clients do not publish to; nil if they may publish to the
+// exchange, or if there is none.
+func (s *State) MayPublish(vhost, exchange string) *fault.Error {
+	if v := s.VHosts[vhost]; v != nil && v.Exchanges[exchange] != nil && v.Exchanges[exchange].Internal {
+		return fault.New(fault.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'", exchange, vhost)
+	}
+	return nil
+}
+
 // Route returns the queues that a message published to an exchange goes to, each once.
 // The result is appended to into.
 func (s *State) Route(vhost, exchange, key string, headers func() message.Table, into []*Queue) ([]*Queue, *fault.Error) {
@@ -15,7 +24,7 @@ func (s *State) Route(vhost, exchange, key string, headers func() message.Table,
 		return into, fault.New(fault.NotAllowed, "vhost %s not found", vhost)
 	}
 	if exchange == "" {
-		if q := v.Queues[key]; q != nil {
+		if q := v.Queues[key]; q != nil && q.Delays == "" {
 			into = append(into, q)
 		}
 		return into, nil
@@ -24,9 +33,6 @@ func (s *State) Route(vhost, exchange, key string, headers func() message.Table,
 	if x == nil {
 		_, f := s.Exchange(vhost, exchange)
 		return into, f
-	}
-	if x.Internal {
-		return into, fault.New(fault.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'", exchange, vhost)
 	}
 	r := router{s: s, v: v, key: key, headers: headers, queues: into, from: len(into)}
 	r.visit(x)
@@ -49,6 +55,12 @@ func (r *router) visit(x *Exchange) {
 		return
 	}
 	r.seen = append(r.seen, x)
+	if store := r.s.queues[x.Store]; store != nil && delayed(r.headers) {
+		if !slices.Contains(r.queues[r.from:], store) {
+			r.queues = append(r.queues, store)
+		}
+		return
+	}
 	matched := false
 	x.matcher.Match(r.key, r.headers, func(dest uint64) {
 		if q := r.s.queues[dest]; q != nil {

@@ -81,6 +81,7 @@ type Exchange struct {
 	Internal   bool
 	Args       Args
 	Bindings   []*Binding
+	Store      uint64 `json:",omitempty"` // the queue of what waits in an exchange that delays
 
 	matcher routing.Matcher
 }
@@ -109,6 +110,9 @@ type Queue struct {
 	Node  string
 	// Target is the placement group that the queue moves to, else 0.
 	Target uint64
+	// Delays is the exchange whose messages wait here until their delay is over; "" for
+	// a queue of clients.
+	Delays string `json:",omitempty"`
 }
 
 // Exclusive reports whether the queue belongs to one connection.
@@ -220,7 +224,7 @@ func (s *State) addVHost(name string) {
 
 func (s *State) addExchange(v *VHost, x *Exchange) {
 	x.ID, x.VHost = s.newID(), v.Name
-	x.matcher, _ = routing.New(x.Type)
+	x.matcher, _ = newMatcher(x)
 	v.Exchanges[x.Name] = x
 	s.exchanges[x.ID] = x
 }
@@ -246,7 +250,7 @@ func (s *State) rebuild() error {
 	}
 	for _, v := range s.VHosts {
 		for _, x := range v.Exchanges {
-			m, ok := routing.New(x.Type)
+			m, ok := newMatcher(x)
 			if !ok {
 				return fmt.Errorf("exchange '%s' in vhost '%s' has type '%s', which this version does not know", x.Name, v.Name, x.Type)
 			}

@@ -61,7 +61,7 @@ func declareExchange(x Exchange) *Command {
 	if x.Type == "" {
 		x.Type = "direct"
 	}
-	return &Command{ExchangeDeclare: &ExchangeDeclare{x}}
+	return &Command{ExchangeDeclare: &ExchangeDeclare{Exchange: x}}
 }
 
 func bindTo(source, key, queue string) *Command {
@@ -186,7 +186,7 @@ func TestAnExchangeIsDeclaredAgain(t *testing.T) {
 	s.refused(declareExchange(Exchange{Name: "amq.x"}), fault.AccessRefused, "exchange name 'amq.x' contains reserved prefix 'amq.*'")
 	s.must(declareExchange(Exchange{Name: "amq.topic", Type: "topic", Durable: true}))
 	s.refused(declareExchange(Exchange{Name: "y", Type: "x-odd"}), fault.PreconditionFailed, "unknown exchange type 'x-odd'")
-	s.refused(&Command{ExchangeDeclare: &ExchangeDeclare{Exchange{VHost: "gone", Name: "x", Type: "direct"}}}, fault.NotAllowed, "vhost gone not found")
+	s.refused(&Command{ExchangeDeclare: &ExchangeDeclare{Exchange: Exchange{VHost: "gone", Name: "x", Type: "direct"}}}, fault.NotAllowed, "vhost gone not found")
 	deleted := func(name string, ifUnused bool) *Command {
 		return &Command{ExchangeDelete: &ExchangeDelete{VHost: "/", Name: name, IfUnused: ifUnused}}
 	}

@@ -28,7 +28,7 @@ type (
 	timeEvent     struct{}                        // for what waits for the clock
 	buriedEvent   struct {
 		key  deadKey
-		lost bool
+		fate fate
 	}
 )
 
@@ -73,10 +73,7 @@ func (m *shardMachine) Handle(event any) {
 			m.own = queue.AppendForwarded(m.own, e.queue, e.n)
 		}
 	case buriedEvent:
-		delete(m.dying, e.key)
-		if q := m.shard.Queue(e.key.queue); q != nil {
-			m.own = queue.AppendSettle(m.own, q.ID, []queue.Range{{From: e.key.seq, To: e.key.seq}})
-		}
+		m.buried(e)
 	}
 }
 
@@ -109,7 +106,7 @@ func (m *shardMachine) attach(e attachEvent) {
 func newConsumer(o queue.Origin, s consumerSpec) *queue.Consumer {
 	c := &queue.Consumer{
 		Key: queue.ConsumerKey{Origin: o, ID: s.ID}, Tag: s.Tag, Prefetch: uint32(s.Prefetch),
-		NoAck: s.NoAck, Exclusive: s.Exclusive, Priority: s.Priority,
+		NoAck: s.NoAck, Exclusive: s.Exclusive, Priority: s.Priority, Since: s.Since,
 	}
 	if s.Ended {
 		c.Ended()
@@ -168,11 +165,17 @@ func (m *shardMachine) tick() {
 			m.endConsumers(func(k queue.ConsumerKey) bool { return k.Origin.Replica == replica })
 		}
 	}
+	ms := now.UnixMilli()
 	m.shard.Queues(func(q *queue.Queue) {
-		if q.Expiring() {
+		if at := q.Wake(ms); at > 0 && at <= ms {
 			q.Touch()
 		}
+		if q.Unused(ms) && m.serving {
+			q.Use(ms) // until it is gone
+			m.n.proposeLater(&metadata.Command{QueueDelete: &metadata.QueueDelete{ID: q.ID}})
+		}
 	})
+	m.buryAgain(now)
 	m.expireRequests(now)
 }
 

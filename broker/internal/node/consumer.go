@@ -103,7 +103,7 @@ func (g *gate) refuseLocked(c *Consumer, ds []queue.Delivery) {
 
 // Consume subscribes. Session.Deliver may be called before it returns.
 func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
-	q, err := l.queue(s.Queue)
+	q, err := l.ownQueue(s.Queue)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +116,7 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 	}
 	spec := consumerSpec{
 		ID: l.n.consumerID.Add(1), Tag: s.Tag, Prefetch: s.Prefetch, NoAck: s.NoAck, Exclusive: s.Exclusive,
+		Since: l.n.now().UnixNano(),
 	}
 	if v, ok := s.Args.Get("x-priority"); ok {
 		p, isInt := metadata.Integer(v)
@@ -191,7 +192,7 @@ func (c *Consumer) end(op requestOp) {
 // Get takes one message from a queue; ok is false if none is ready. c is what the
 // delivery is settled with.
 func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consumer, d Delivery, remaining uint32, ok bool, err error) {
-	q, err := l.queue(queueName)
+	q, err := l.ownQueue(queueName)
 	if err != nil {
 		return nil, d, 0, false, err
 	}

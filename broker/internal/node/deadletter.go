@@ -2,11 +2,30 @@ package node
 
 import (
 	"slices"
+	"time"
 
 	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
+
+// burial is a discarded message on its way to a dead-letter exchange.
+type burial struct {
+	queue.DeadLetter
+	again time.Time // when to try again; zero while it is on its way
+}
+
+// fate is what became of a burial.
+type fate uint8
+
+const (
+	stored  fate = iota // all copies are
+	nowhere             // there is no exchange, or no queue behind it
+	refused             // a queue is full, or gone with its node
+)
+
+// buryRetry is after what time a message is tried again that must not be dropped.
+const buryRetry = time.Second
 
 // buryDead publishes discarded messages to their dead-letter exchanges. A message
 // stays in its queue until the copies are confirmed: a leader that dies in between
@@ -14,46 +33,129 @@ import (
 func (m *shardMachine) buryDead() {
 	for _, d := range m.shard.DeadLetters() {
 		key := deadKey{d.Queue.ID, d.Seq}
-		if m.dying[key] {
-			continue
-		}
-		m.dying[key] = true
-		done := func(lost bool) { m.n.host.Post(m.g.ID, buriedEvent{key, lost}) }
-		if !m.n.bury(d, done) {
-			done(false)
+		if m.dying[key] == nil {
+			m.bury(key, &burial{DeadLetter: d})
 		}
 	}
 }
 
-// bury routes one dead letter; false if it goes nowhere. done is called once all
-// copies are stored.
-func (n *Node) bury(d queue.DeadLetter, done func(lost bool)) bool {
-	original, err := queue.ParseMessage(d.Raw)
+func (m *shardMachine) bury(key deadKey, b *burial) {
+	b.again = time.Time{}
+	m.dying[key] = b
+	done := func(f fate) { m.n.host.Post(m.g.ID, buriedEvent{key, f}) }
+	if !m.n.bury(b.DeadLetter, done) {
+		done(nowhere)
+	}
+}
+
+// buried ends a burial: the message may go, unless its queue keeps what found no place.
+func (m *shardMachine) buried(e buriedEvent) {
+	b, q := m.dying[e.key], m.shard.Queue(e.key.queue)
+	if b == nil || q == nil {
+		delete(m.dying, e.key)
+		return
+	}
+	keeps := q.Config.AtLeastOnce && (e.fate == refused || e.fate == nowhere && !q.Config.Delay)
+	if keeps {
+		b.again = m.n.now().Add(buryRetry)
+		return
+	}
+	delete(m.dying, e.key)
+	m.own = queue.AppendSettle(m.own, q.ID, []queue.Range{{From: e.key.seq, To: e.key.seq}})
+}
+
+// buryAgain tries those again whose time has come.
+func (m *shardMachine) buryAgain(now time.Time) {
+	for key, b := range m.dying {
+		if !b.again.IsZero() && now.After(b.again) {
+			m.bury(key, b)
+		}
+	}
+}
+
+// bury routes one dead letter; false if it goes nowhere. done is called once it is known
+// what became of all copies.
+func (n *Node) bury(d queue.DeadLetter, done func(fate)) bool {
+	c := &d.Queue.Config
+	m, cyclic, err := successor(d, n.now().Unix())
 	if err != nil {
-		n.cfg.Logger.Error("dead letter dropped", "queue", d.Queue.Config.Name, "seq", d.Seq, "error", err)
+		n.cfg.Logger.Error("dead letter dropped", "queue", c.Name, "seq", d.Seq, "error", err)
 		return false
 	}
-	m, history, err := deadLetter(original, &d.Queue.Config, d.Why, n.now().Unix())
+	ttl, err := expiration(m)
 	if err != nil {
-		n.cfg.Logger.Error("dead letter dropped", "queue", d.Queue.Config.Name, "seq", d.Seq, "error", err)
+		ttl = -1 // it was checked when the message came
+	}
+	qs, err := n.routeMessage(c.VHost, m, nil, false)
+	if err != nil {
+		return false // no such exchange
+	}
+	qs = slices.DeleteFunc(qs, func(q *metadata.Queue) bool {
+		if cyclic != nil && cyclic(q.Name) {
+			n.cfg.Logger.Warn("dead letter dropped: it goes round without being rejected",
+				"vhost", c.VHost, "queue", c.Name, "back_to", q.Name)
+			return true
+		}
 		return false
-	}
-	qs, err := n.routeMessage(d.Queue.Config.VHost, m, nil)
-	if err != nil {
-		return false // no such exchange: dropped, as documented
-	}
-	qs = slices.DeleteFunc(qs, func(q *metadata.Queue) bool { return cycles(history, q.Name) })
+	})
 	targets := n.targets(qs, nil)
 	if len(targets) == 0 {
 		return false
 	}
 	f := &fan{left: len(targets)}
-	n.enqueue(targets, m, -1, laneCommand{done: func(lost bool) {
-		if last, nack := f.finished(lost); last {
-			done(nack)
+	n.enqueue(targets, m, ttl, laneCommand{done: func(lost bool) {
+		if last, nack := f.finished(lost); last && nack {
+			done(refused)
+		} else if last {
+			done(stored)
 		}
 	}})
 	return true
+}
+
+// successor makes the message that takes the place of a discarded one. cyclic tells the
+// queues that it must not come back to; nil if there is none.
+func successor(d queue.DeadLetter, now int64) (m *message.Message, cyclic func(queue string) bool, err error) {
+	original, err := queue.ParseMessage(d.Raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.Queue.Config.Delay {
+		m, err = overdue(original)
+		return m, nil, err
+	}
+	m, history, err := deadLetter(original, &d.Queue.Config, d.Why, now)
+	return m, func(name string) bool { return cycles(history, name) }, err
+}
+
+// overdue makes the message that an exchange hands on when its delay is over: the header
+// is negated, so no exchange delays it again.
+func overdue(m *message.Message) (*message.Message, error) {
+	p, err := message.ParseProperties(m.Properties)
+	if err != nil {
+		return nil, err
+	}
+	v, _ := p.Headers.Get(message.DelayHeader)
+	ms, _ := message.Integer(v)
+	negated := any(-ms)
+	switch v.(type) { // the type that the client used, where it can hold it
+	case int8:
+		negated = int8(-ms)
+	case int16:
+		negated = int16(-ms)
+	case int32:
+		negated = int32(-ms)
+	}
+	p.Headers = p.Headers.Set(message.DelayHeader, negated)
+	due := *m
+	due.Properties = p.Append(nil)
+	return &due, nil
+}
+
+// deathHeaders are the headers that tell of a message's deaths.
+var deathHeaders = [...]string{
+	"x-death", "x-first-death-queue", "x-first-death-reason", "x-first-death-exchange",
+	"x-last-death-queue", "x-last-death-reason", "x-last-death-exchange",
 }
 
 // deadLetter makes the message that goes to the dead-letter exchange, with its
@@ -77,6 +179,11 @@ func deadLetter(m *message.Message, c *queue.Config, why queue.Reason, now int64
 	}
 	entry = entry.Set("count", int64(1)).Set("reason", why.String()).Set("queue", c.Name).
 		Set("time", message.Timestamp(now)).Set("exchange", m.Exchange).Set("routing-keys", keys)
+	if !m.Died { // a client's own account is not believed
+		for _, h := range deathHeaders {
+			p.Headers = p.Headers.Without(h)
+		}
+	}
 	deaths, _ := p.Headers.Get("x-death")
 	list, _ := deaths.([]any)
 	list = remember(list, entry, c.Name, why.String())
@@ -95,7 +202,7 @@ func deadLetter(m *message.Message, c *queue.Config, why queue.Reason, now int64
 	p.Flags |= message.HasHeaders
 	history := message.Table{{Key: "x-death", Value: list}}
 	return &message.Message{
-		Exchange: c.DeadLetterExchange, RoutingKey: key, Properties: p.Append(nil), Body: m.Body,
+		Exchange: c.DeadLetterExchange, RoutingKey: key, Properties: p.Append(nil), Body: m.Body, Died: true,
 	}, history, nil
 }
 

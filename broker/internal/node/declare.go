@@ -29,8 +29,22 @@ func (l *Link) ExchangeDeclare(ctx context.Context, x ExchangeSpec, passive bool
 	case f == nil:
 		return asError(have.Equivalent(&want))
 	}
-	_, err := l.n.propose(ctx, &metadata.Command{ExchangeDeclare: &metadata.ExchangeDeclare{Exchange: want}})
-	return err
+	return l.n.declareExchange(ctx, metadata.ExchangeDeclare{Exchange: want})
+}
+
+// declareExchange puts an exchange into the topology; the store of one that delays needs
+// a place.
+func (n *Node) declareExchange(ctx context.Context, d metadata.ExchangeDeclare) error {
+	for {
+		if d.Exchange.Type == metadata.Delayed {
+			d.Group = n.place(nil)
+		}
+		r, err := n.propose(ctx, &metadata.Command{ExchangeDeclare: &d})
+		if err != nil && fault.KindOf(err) == fault.Unavailable && r.Fault != nil && sleep(ctx, controlInterval) == nil {
+			continue // there is no group yet, or it went away in between
+		}
+		return err
+	}
 }
 
 func asError(f *fault.Error) error {
@@ -71,7 +85,7 @@ func (l *Link) Unbind(ctx context.Context, b BindingSpec) error {
 
 func (l *Link) binding(b BindingSpec) (*metadata.BindCommand, error) {
 	if !b.ToExchange {
-		if _, err := l.queue(b.Destination); err != nil {
+		if _, err := l.ownQueue(b.Destination); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +222,7 @@ func generatedName() string {
 // QueueDelete deletes a queue and returns how many messages were ready; one that is
 // not there is deleted already.
 func (l *Link) QueueDelete(ctx context.Context, name string, ifUnused, ifEmpty bool) (uint32, error) {
-	q, err := l.queue(name)
+	q, err := l.ownQueue(name)
 	switch {
 	case err == nil:
 	case fault.KindOf(err) == fault.NotFound:

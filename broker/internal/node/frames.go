@@ -45,7 +45,7 @@ func (n *Node) Frame(from uint64, kind byte, payload []byte) {
 			return
 		}
 		if g := n.gateFrom(group, from); kind == kindLaneAck {
-			g.acked(number)
+			g.acked(number, p.rest64())
 		} else {
 			g.rewind(number)
 		}

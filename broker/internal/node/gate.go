@@ -38,6 +38,7 @@ type laneCommand struct {
 	settled *Consumer // whose deliveries seqs it settles
 	seqs    []uint64
 	done    func(lost bool)
+	refused bool // a queue that is full did not take it
 }
 
 // fan counts the groups that one publish still waits for.
@@ -190,7 +191,8 @@ type consumerSpec struct {
 	NoAck     bool
 	Exclusive bool
 	Priority  int32
-	Ended     bool // takes nothing any more
+	Since     int64 // Unix nanoseconds
+	Ended     bool  // takes nothing any more
 }
 
 func (g *gate) attachLocked() {
@@ -209,8 +211,9 @@ func (g *gate) attachLocked() {
 	g.n.transport.Send(g.leader, kindAttach, u64s(nil, g.group, g.term), b)
 }
 
-// acked says that the group has applied the lane up to number upTo.
-func (g *gate) acked(upTo uint64) {
+// acked says that the group has applied the lane up to number upTo; refused are those
+// that a full queue did not take, by rising number.
+func (g *gate) acked(upTo uint64, refused []uint64) {
 	g.mu.Lock()
 	if upTo < g.base || len(g.waiting) == 0 {
 		g.mu.Unlock()
@@ -218,6 +221,11 @@ func (g *gate) acked(upTo uint64) {
 	}
 	k := min(upTo-g.base+1, uint64(len(g.waiting)))
 	done := g.waiting[:k:k]
+	for _, number := range refused {
+		if number >= g.base && number < g.base+k {
+			done[number-g.base].refused = true
+		}
+	}
 	g.waiting = g.waiting[k:]
 	if len(g.waiting) == 0 {
 		g.waiting = nil
@@ -268,8 +276,9 @@ func (n *Node) finish(done []laneCommand, lost bool) {
 	}
 	for i := range done {
 		c := &done[i]
+		nack := lost || c.refused
 		if c.done != nil {
-			c.done(lost)
+			c.done(nack)
 		}
 		if c.link == nil {
 			continue
@@ -278,10 +287,9 @@ func (n *Node) finish(done []laneCommand, lost bool) {
 		if c.number == 0 {
 			continue
 		}
-		nack := lost
 		if c.fan != nil {
 			var last bool
-			if last, nack = c.fan.finished(lost); !last {
+			if last, nack = c.fan.finished(nack); !last {
 				continue
 			}
 		}

@@ -32,9 +32,11 @@ type Delivery struct {
 	Seq uint64
 	// Redelivered is set if it may have been delivered before.
 	Redelivered bool
-	// DeliveryCount is the number of failed deliveries before this one; the front end
-	// adds it as header x-delivery-count if it is not 0 (replicated queues only).
+	// DeliveryCount is the number of failed deliveries before this one, AcquiredCount that
+	// of all deliveries before; the front end adds them as headers x-delivery-count and
+	// x-acquired-count if they are not 0 (quorum queues only).
 	DeliveryCount uint32
+	AcquiredCount uint32
 	Message       *message.Message
 }
 
@@ -222,6 +224,18 @@ func (l *Link) queue(name string) (*metadata.Queue, error) {
 		return nil, f
 	}
 	if f := q.Accessible(l.owner); f != nil {
+		return nil, f
+	}
+	return q, nil
+}
+
+// ownQueue returns a queue that is a client's own to use as it likes.
+func (l *Link) ownQueue(name string) (*metadata.Queue, error) {
+	q, err := l.queue(name)
+	if err != nil {
+		return nil, err
+	}
+	if f := q.IsStore(); f != nil {
 		return nil, f
 	}
 	return q, nil

@@ -43,7 +43,7 @@ func (l *Link) Prepare(m *message.Message) (*Publication, error) {
 }
 
 func (l *Link) prepare(p *Publication) (err error) {
-	if p.queues, err = l.n.routeMessage(l.vhost, p.Message, p.queues); err != nil {
+	if p.queues, err = l.n.routeMessage(l.vhost, p.Message, p.queues, true); err != nil {
 		return err
 	}
 	p.ttl, err = expiration(p.Message)
@@ -78,11 +78,12 @@ func (n *Node) enqueue(groups []gateTarget, m *message.Message, ttl int64, c lan
 	}
 }
 
-// routeMessage returns the queues that a message goes to, each once.
-func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Queue) ([]*metadata.Queue, error) {
+// routeMessage returns the queues that a message goes to, each once. A client's message
+// may not go to an internal exchange.
+func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Queue, clients bool) ([]*metadata.Queue, error) {
 	raw := message.PeekHeaders(m.Properties)
 	headers := func() message.Table {
-		t, err := message.ParseFields(raw)
+		t, _, err := message.ParseTable(raw)
 		if err != nil {
 			return nil // CheckProperties has accepted it: can't fail
 		}
@@ -90,6 +91,11 @@ func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Q
 	}
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
+	if clients {
+		if f := n.topology.MayPublish(vhost, m.Exchange); f != nil {
+			return into, f
+		}
+	}
 	into, f := n.topology.Route(vhost, m.Exchange, m.RoutingKey, headers, into)
 	if f != nil {
 		return into, f

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
@@ -220,6 +221,9 @@ func (m *shardMachine) request(r request) {
 	}
 	a := reply{ID: r.ID, Found: true}
 	key := queue.ConsumerKey{Origin: r.From, ID: r.Spec.ID}
+	if r.Op == opGet || r.Op == opStat && !q.Config.Quorum {
+		q.Use(m.n.now().UnixMilli())
+	}
 	switch r.Op {
 	case opConsume:
 		if f := m.mayConsume(q, r.Spec, key); f != nil {
@@ -243,6 +247,11 @@ func (m *shardMachine) request(r request) {
 			m.endConsumer(q, c)
 		}
 	case opGet:
+		if q.Config.SingleActive && q.Config.Quorum {
+			a.Kind, a.Text = fault.ResourceLocked, fmt.Sprintf("cannot obtain access to locked queue '%s' in vhost '%s'. "+
+				"basic.get operations are not supported by quorum queues with single active consumer", q.Config.Name, q.Config.VHost)
+			break
+		}
 		m.get(q, r)
 		return
 	case opPurge:
@@ -261,7 +270,7 @@ func (m *shardMachine) request(r request) {
 }
 
 func (m *shardMachine) mayConsume(q *queue.Queue, s consumerSpec, key queue.ConsumerKey) *fault.Error {
-	taken := false
+	taken := q.Config.SingleActive && s.Exclusive // one of them at a time is another way to say the same
 	q.Consumers(func(c *queue.Consumer) {
 		if c.Key != key && (c.Exclusive || s.Exclusive) {
 			taken = true

@@ -27,7 +27,8 @@ type shardMachine struct {
 	out      map[uint64]*outbox
 	requests []request // that wait for their queue
 	silent   map[uint64]time.Time
-	dying    map[deadKey]bool              // messages being dead-lettered
+	dying    map[deadKey]*burial           // messages being dead-lettered
+	wakes    int64                         // when the clock comes by next
 	used     map[uint64]bool               // queues that have had a consumer
 	getting  map[uint64]map[uint64]request // gets without answer, by queue
 }
@@ -87,7 +88,7 @@ func (m *shardMachine) begin() {
 	m.epochs = map[uint64]uint32{}
 	m.awaited = map[uint64]bool{m.n.id.Replica: true}
 	m.silent = map[uint64]time.Time{}
-	m.dying = map[deadKey]bool{}
+	m.dying = map[deadKey]*burial{}
 	m.used = map[uint64]bool{}
 	m.out = map[uint64]*outbox{}
 	for replica := range m.n.peerReplicas() {
@@ -127,6 +128,7 @@ func (m *shardMachine) dispatch() {
 	for _, q := range m.shard.Touched() {
 		m.move(q)
 		todo := q.Dispatch(now, m)
+		m.wake(q.Wake(now), now)
 		if todo.Empty() {
 			continue
 		}
@@ -145,6 +147,17 @@ func (m *shardMachine) dispatch() {
 	}
 	m.buryDead()
 	m.answerWaiting()
+}
+
+// wake makes the clock look at the shard at a time, in Unix milliseconds, unless it does
+// so before; 0 asks for nothing.
+func (m *shardMachine) wake(at, now int64) {
+	if at <= now || m.wakes > now && m.wakes <= at {
+		return
+	}
+	m.wakes = at
+	n, group := m.n, m.g.ID
+	time.AfterFunc(time.Duration(at-now)*time.Millisecond, func() { n.host.Post(group, timeEvent{}) })
 }
 
 // lane takes in a batch of another node's commands, or of this node's.
@@ -172,6 +185,7 @@ func (m *shardMachine) lane(b laneBatch) {
 		m.n.cfg.Logger.Error("lane dropped", "group", m.g.ID, "error", err)
 		return
 	}
+	commands = m.shard.Admit(commands)
 	m.grow(len(commands))
 	m.entry = queue.AppendLane(m.entry, b.origin, b.base, l.next, commands)
 	l.next = b.first + b.count
@@ -220,12 +234,16 @@ func (m *shardMachine) ackLanes() {
 		if applied <= l.acked && !l.again {
 			continue
 		}
+		refused := m.shard.Refused(o, l.acked)
+		if l.again { // it may not have heard of older ones
+			refused = m.shard.Refused(o, 0)
+		}
 		l.acked, l.again = applied, false
 		if o.Replica == m.n.id.Replica {
-			m.n.gateFrom(m.g.ID, o.Replica).acked(applied)
+			m.n.gateFrom(m.g.ID, o.Replica).acked(applied, refused)
 			continue
 		}
-		m.n.transport.Send(o.Replica, kindLaneAck, u64s(nil, m.g.ID, o.Incarnation, applied))
+		m.n.transport.Send(o.Replica, kindLaneAck, u64s(u64s(nil, m.g.ID, o.Incarnation, applied), refused...))
 	}
 }
 

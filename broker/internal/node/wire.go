@@ -15,7 +15,7 @@ const (
 	kindApplied                             // metadata index u64
 	kindLeader                              // group u64 | term u64: the sender leads it
 	kindLane                                // group u64 | incarnation u64 | base u64 | first u64 | count u32 | commands
-	kindLaneAck                             // group u64 | incarnation u64 | up to u64
+	kindLaneAck                             // group u64 | incarnation u64 | up to u64 | refused u64…
 	kindRewind                              // group u64 | incarnation u64 | next u64
 	kindAttach                              // group u64 | term u64 | JSON of attachment
 	kindDeliver                             // group u64 | epoch u32 | consumer u64 | deliveries
@@ -63,6 +63,17 @@ func (p *parser) u64() uint64 {
 	return 0
 }
 
+// rest64 returns all that is left, as numbers.
+func (p *parser) rest64() []uint64 {
+	var vs []uint64
+	for p.ok && len(p.b) > 0 {
+		if v := p.u64(); p.ok {
+			vs = append(vs, v)
+		}
+	}
+	return vs
+}
+
 func u64s(b []byte, vs ...uint64) []byte {
 	for _, v := range vs {
 		b = binary.LittleEndian.AppendUint64(b, v)
@@ -70,7 +81,8 @@ func u64s(b []byte, vs ...uint64) []byte {
 	return b
 }
 
-// A delivery in a frame: seq u64 | redelivered u8 | returns u32 | length u32 | message.
+// A delivery in a frame: seq u64 | redelivered u8 | returns u32 | acquired u32 | length u32 |
+// message.
 func appendDelivery(b []byte, d queue.Delivery) []byte {
 	b = u64s(b, d.Seq)
 	if d.Redelivered {
@@ -79,12 +91,13 @@ func appendDelivery(b []byte, d queue.Delivery) []byte {
 		b = append(b, 0)
 	}
 	b = binary.LittleEndian.AppendUint32(b, d.Returns)
+	b = binary.LittleEndian.AppendUint32(b, d.Acquired)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(d.Raw)))
 	return append(b, d.Raw...)
 }
 
 func (p *parser) delivery() queue.Delivery {
-	d := queue.Delivery{Seq: p.u64(), Redelivered: p.u8() == 1, Returns: p.u32()}
+	d := queue.Delivery{Seq: p.u64(), Redelivered: p.u8() == 1, Returns: p.u32(), Acquired: p.u32()}
 	d.Raw = p.take(int(p.u32()))
 	return d
 }
@@ -92,5 +105,5 @@ func (p *parser) delivery() queue.Delivery {
 // fromQueue turns a queue's delivery into what a front end gets.
 func fromQueue(d queue.Delivery) (Delivery, error) {
 	m, err := queue.ParseMessage(d.Raw)
-	return Delivery{Seq: d.Seq, Redelivered: d.Redelivered, DeliveryCount: d.Returns, Message: m}, err
+	return Delivery{Seq: d.Seq, Redelivered: d.Redelivered, DeliveryCount: d.Returns, AcquiredCount: d.Acquired, Message: m}, err
 }

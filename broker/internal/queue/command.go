@@ -29,6 +29,8 @@ const (
 	OpImport    Op = 9
 	OpForwarded Op = 10
 	OpEmpty     Op = 11
+	// OpRefuse is an enqueue that at least one queue refuses, which its origin is told.
+	OpRefuse Op = 12
 )
 
 // Reason is why a message was discarded; its names are those of x-death.
@@ -77,6 +79,7 @@ func Ranges(seqs []uint64) []Range {
 // enqueue: queues u16 | queue u64… | now i64 | time to live i64 | message
 // settle:  queue u64 | ranges
 // return:  queue u64 | counted u8 | ranges
+// refuse:  stored u16 | dead u16 | queue u64… | now i64 | time to live i64 | message
 // discard: queue u64 | reason u8 | ranges
 // mark:    queue u64 | up to u64
 // set:     queue u64 | configuration;  drop, seal, empty: queue u64
@@ -84,8 +87,8 @@ func Ranges(seqs []uint64) []Range {
 // message as in a snapshot…;  forwarded: queue u64 | count u32
 //
 // ranges: count u32 | (from u64 | to u64)…
-// message: exchange shortstr | routing key shortstr | properties length u32 |
-// properties | body
+// message: exchange shortstr | routing key shortstr | properties length u32, of which the
+// highest bit says that x-death is the broker's own | properties | body
 const commandHeadBytes = 5
 
 var errCommand = errors.New("command cut short")
@@ -118,7 +121,11 @@ func AppendEnqueue(b []byte, queues []uint64, now, ttl int64, m *message.Message
 func AppendMessage(b []byte, m *message.Message) []byte {
 	b = message.AppendShort(b, m.Exchange)
 	b = message.AppendShort(b, m.RoutingKey)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(m.Properties)))
+	n := uint32(len(m.Properties))
+	if m.Died {
+		n |= diedFlag
+	}
+	b = binary.LittleEndian.AppendUint32(b, n)
 	b = append(b, m.Properties...)
 	return append(b, m.Body...)
 }
@@ -133,27 +140,51 @@ func ParseMessage(raw []byte) (*message.Message, error) {
 	if m.RoutingKey, raw, ok = cutShort(raw); !ok || len(raw) < 4 {
 		return nil, errCommand
 	}
-	n := int(binary.LittleEndian.Uint32(raw))
+	head := binary.LittleEndian.Uint32(raw)
+	n := int(head &^ diedFlag)
 	raw = raw[4:]
 	if n > len(raw) {
 		return nil, errCommand
 	}
+	m.Died = head&diedFlag != 0
 	m.Properties, m.Body = raw[:n:n], raw[n:len(raw):len(raw)]
 	return m, nil
 }
 
+// diedFlag marks, beside the length of the properties, that x-death is the broker's.
+const diedFlag = 1 << 31
+
+// split returns where an encoded message's properties are; ok is false if it is none.
+func split(raw []byte) (from, to int, ok bool) {
+	for range 2 { // exchange, routing key
+		if from >= len(raw) || int(raw[from]) >= len(raw)-from {
+			return 0, 0, false
+		}
+		from += 1 + int(raw[from])
+	}
+	if len(raw)-from < 4 {
+		return 0, 0, false
+	}
+	n := int(binary.LittleEndian.Uint32(raw[from:]) &^ diedFlag)
+	from += 4
+	return from, from + n, n <= len(raw)-from
+}
+
 // bodyLength returns how long the body of an encoded message is; -1: it is none.
 func bodyLength(raw []byte) int {
-	for range 2 { // exchange, routing key
-		if len(raw) == 0 || int(raw[0]) >= len(raw) {
-			return -1
-		}
-		raw = raw[1+int(raw[0]):]
+	if _, to, ok := split(raw); ok {
+		return len(raw) - to
 	}
-	if len(raw) < 4 {
-		return -1
+	return -1
+}
+
+// propertiesOf returns the properties of an encoded message.
+func propertiesOf(raw []byte) ([]byte, bool) {
+	from, to, ok := split(raw)
+	if !ok {
+		return nil, false
 	}
-	return max(len(raw)-4-int(binary.LittleEndian.Uint32(raw)), -1)
+	return raw[from:to], true
 }
 
 func cutShort(b []byte) (string, []byte, bool) {

@@ -4,7 +4,8 @@ package queue
 type Delivery struct {
 	Seq         uint64
 	Redelivered bool
-	Returns     uint32 // failed deliveries before
+	Returns     uint32 // failed deliveries before, of a queue that counts them
+	Acquired    uint32 // all deliveries before
 	Raw         []byte // the message; ParseMessage reads it
 }
 
@@ -36,6 +37,7 @@ func (q *Queue) Dispatch(now int64, sink Sink) (todo Todo) {
 	if l == nil || q.dropped || q.sealed || q.importing {
 		return todo
 	}
+	l.serving = true
 	q.expire(now, &todo)
 	if !q.answer(now, sink, &todo) || !q.serve(now, sink, &todo) {
 		return todo
@@ -72,12 +74,16 @@ func (q *Queue) serve(now int64, sink Sink, todo *Todo) bool {
 }
 
 func (q *Queue) delivery(seq uint64, sl *slot) Delivery {
-	return Delivery{Seq: seq, Redelivered: sl.redelivered || sl.returns > 0 || seq <= q.lead.fresh, Returns: sl.returns, Raw: sl.raw}
+	d := Delivery{Seq: seq, Redelivered: sl.redelivered || sl.acquired > 0 || seq <= q.lead.fresh, Raw: sl.raw}
+	if q.Config.Quorum {
+		d.Returns, d.Acquired = sl.returns, sl.acquired
+	}
+	return d
 }
 
 // deliver hands the head to c.
 func (l *lead) deliver(c *Consumer, seq uint64, sl *slot, todo *Todo) {
-	l.passed(seq)
+	l.passed(seq, sl)
 	if c.NoAck {
 		l.remove(sl)
 		todo.Settled = append(todo.Settled, seq)
@@ -121,6 +127,12 @@ func (l *lead) doneWith(g *Get) {
 // next returns whose turn it is: of the hungry of highest priority, who was served
 // longest ago.
 func (l *lead) next() *Consumer {
+	if l.q.Config.SingleActive {
+		if c := l.elect(); c != nil && c.hungry() {
+			return c
+		}
+		return nil
+	}
 	var best *Consumer
 	for _, c := range l.order {
 		if c.hungry() && (best == nil || c.Priority > best.Priority ||
@@ -134,36 +146,117 @@ func (l *lead) next() *Consumer {
 // headAlive returns the first ready message that has not expired.
 func (q *Queue) headAlive(now int64, todo *Todo) (uint64, *slot) {
 	for {
-		seq, sl := q.lead.head()
+		seq, sl := q.lead.head(q)
 		if sl == nil || sl.expires == 0 || sl.expires > now || sl.expires == atOnce && seq >= q.lead.seen {
 			return seq, sl
 		}
-		q.lead.passed(seq)
+		q.lead.passed(seq, sl)
 		q.lead.remove(sl)
 		todo.Expired = append(todo.Expired, seq)
 	}
 }
 
-// expire removes expired messages from the head.
+// elect returns the consumer that is served if only one is at a time: it stays the one
+// until it goes, but that in a quorum queue one of higher priority takes over as soon as
+// it holds nothing. A new leader goes on with the one that does.
+func (l *lead) elect() *Consumer {
+	better := func(c, than *Consumer) bool {
+		return than == nil || c.Priority > than.Priority
+	}
+	if l.active == nil {
+		for _, c := range l.order {
+			if c.held > 0 && (l.active == nil || l.active.held == 0) || l.active == nil || l.active.held == 0 && better(c, l.active) {
+				l.active = c
+			}
+		}
+		return l.active
+	}
+	if !l.q.Config.Quorum {
+		return l.active
+	}
+	best := l.active
+	for _, c := range l.order {
+		if better(c, best) {
+			best = c
+		}
+	}
+	switch {
+	case best == l.active:
+	case l.active.held > 0:
+		return nil // what it holds comes to its end first
+	default:
+		l.active = best
+	}
+	return l.active
+}
+
+// expire removes expired messages, wherever they are.
 func (q *Queue) expire(now int64, todo *Todo) {
-	if q.lead.expiring > 0 {
-		q.headAlive(now, todo)
+	l := q.lead
+	for {
+		d, sl := l.nextDue()
+		if sl == nil || d.at > now || d.at == atOnce && d.seq >= l.seen {
+			return
+		}
+		l.remove(sl)
+		todo.Expired = append(todo.Expired, d.seq)
 	}
 }
 
-// Expiring reports whether the queue holds messages with a time to live.
-func (q *Queue) Expiring() bool { return q.lead != nil && q.lead.expiring > 0 }
+// Use notes that the queue is in use: it does not expire for a while.
+func (q *Queue) Use(now int64) {
+	if q.lead != nil {
+		q.lead.used = now
+	}
+}
+
+// Unused reports whether the queue has not been in use for so long that it expires.
+func (q *Queue) Unused(now int64) bool {
+	at := q.endsAt(now)
+	return at > 0 && now >= at
+}
+
+// endsAt returns when the queue expires if nobody uses it, 0 if it does not.
+func (q *Queue) endsAt(now int64) int64 {
+	l := q.lead
+	if l == nil || q.Config.Expires < 0 {
+		return 0
+	}
+	if l.used == 0 || len(l.order) > 0 {
+		l.used = now
+	}
+	if len(l.order) > 0 {
+		return 0
+	}
+	return l.used + q.Config.Expires
+}
+
+// Wake returns when the clock next has something to do in the queue, in Unix
+// milliseconds; 0: never, as far as is known. On the leader only.
+func (q *Queue) Wake(now int64) int64 {
+	at := q.endsAt(now)
+	if q.lead == nil {
+		return at
+	}
+	if d, sl := q.lead.nextDue(); sl != nil && (at == 0 || d.at < at) {
+		at = d.at
+	}
+	return at
+}
 
 // limit drops the oldest ready messages over the length limits.
 func (q *Queue) limit(todo *Todo) {
 	l, c := q.lead, &q.Config
+	if c.Overflow != DropHead {
+		return // what is too much does not come in
+	}
 	for l.ready > 0 && (c.MaxLength >= 0 && int64(l.ready) > c.MaxLength ||
 		c.MaxLengthBytes >= 0 && l.readyBytes > c.MaxLengthBytes) {
-		seq, sl := l.head()
+		seq, sl := l.head(q)
 		if sl == nil {
 			return
 		}
-		l.passed(seq)
+		l.passed(seq, sl)
 		l.remove(sl)
 		todo.Dropped = append(todo.Dropped, seq)
 	}
@@ -183,8 +276,12 @@ func (q *Queue) markAhead(todo *Todo) {
 	if len(l.order) == 0 {
 		return
 	}
-	if ahead := l.ahead(); l.marking < l.cursor+ahead/2 {
-		l.marking = max(l.cursor, 1) + ahead
+	at := l.cursor
+	if l.levels != nil {
+		at = q.next // any of them may be next
+	}
+	if ahead := l.ahead(); l.marking < at+ahead/2 {
+		l.marking = max(at, 1) + ahead
 		todo.Mark = l.marking
 	}
 }

@@ -1,9 +1,6 @@
 package queue
 
-import (
-	"container/heap"
-	"slices"
-)
+import "slices"
 
 // What the leader knows beyond the replicated state: who consumes, who holds what.
 // It is not logged. A new leader learns it from the nodes that the consumers are
@@ -13,18 +10,26 @@ type lead struct {
 	ready      int   // messages that could be delivered now
 	readyBytes int64 // of their bodies
 	unacked    int   // messages that consumers hold and must settle
-	expiring   int   // messages put here with a time to live: 0 spares the look
+	dead       int   // messages that wait to be dead-lettered
+	// What was admitted and has not arrived, in a queue that refuses what is too much.
+	coming      int
+	comingBytes int64
 
-	cursor   uint64  // messages from here on were not looked at
-	returned seqHeap // messages before cursor that are ready again, perhaps
-	fresh    uint64  // messages up to here may have been delivered by another leader
-	marking  uint64  // highest mark proposed
-	seen     uint64  // messages before this one had their chance to be delivered at once
+	ordered
+	deadlines deadlines
+	expiring  int    // messages with a time to live
+	fresh     uint64 // messages up to here may have been delivered by another leader
+	marking   uint64 // highest mark proposed
+	seen      uint64 // messages before this one had their chance to be delivered at once
 
 	table  []*Consumer // by index; table[0] is nobody
 	order  []*Consumer // those that take deliveries, in order of arrival
+	active *Consumer   // the one that is served, if only one is at a time
 	served uint64      // deliveries so far
 	gets   []*Get
+	// serving says that the leader has heard what the consumers hold.
+	serving bool
+	used    int64 // when the queue was last in use, in Unix milliseconds; 0: not known yet
 
 	exported  bool // of a sealed queue: the messages are on their way
 	forwarded int  // how many of its kept commands are
@@ -59,6 +64,7 @@ type Consumer struct {
 	NoAck     bool
 	Exclusive bool
 	Priority  int32
+	Since     int64 // when it was added, in Unix nanoseconds of its node's clock
 
 	index     uint32
 	held      uint32 // deliveries it must settle
@@ -74,8 +80,18 @@ func (c *Consumer) Ended() { c.cancelled = true }
 // Held returns how many deliveries it must settle.
 func (c *Consumer) Held() int { return int(c.held) }
 
-func (c *Consumer) hungry() bool {
-	return !c.cancelled && c.window < WindowMax && (c.NoAck || c.Prefetch == 0 || c.held < c.Prefetch)
+func (c *Consumer) hungry() bool { return c.room() > 0 }
+
+// room returns how many deliveries it would take now.
+func (c *Consumer) room() int {
+	n := max(WindowMax-c.window, 0)
+	if c.cancelled {
+		return 0
+	}
+	if !c.NoAck && c.Prefetch > 0 {
+		n = min(n, max(int(c.Prefetch)-int(c.held), 0))
+	}
+	return n
 }
 
 // Get is one pending basic.get.
@@ -102,16 +118,36 @@ func newLead(q *Queue) *lead {
 	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
 		sl.holder, sl.redelivered = 0, false
 		if sl.discard != 0 {
+			l.dead++
 			q.shard.dead = append(q.shard.dead, DeadLetter{q, seq, sl.discard, sl.raw})
 			return
 		}
-		l.ready++
-		l.readyBytes += sl.bodyBytes()
-		if sl.expires != 0 {
-			l.expiring++
-		}
+		l.count(seq, sl)
 	})
 	return l
+}
+
+// arrived takes in a new message.
+func (l *lead) arrived(seq uint64, sl *slot) {
+	if l.coming > 0 {
+		l.coming--
+		l.comingBytes = max(l.comingBytes-sl.bodyBytes(), 0)
+		if l.coming == 0 {
+			l.comingBytes = 0 // what was under way before the queue could refuse was not counted
+		}
+	}
+	l.count(seq, sl)
+}
+
+// count takes in a message that is ready.
+func (l *lead) count(seq uint64, sl *slot) {
+	l.add(l.q, l.ready, seq, sl)
+	l.ready++
+	l.readyBytes += sl.bodyBytes()
+	if sl.expires != 0 {
+		l.expiring++
+		l.due(seq, sl)
+	}
 }
 
 // Counts returns the messages ready and unacked, and the consumers. On the leader.
@@ -189,7 +225,14 @@ func (q *Queue) Attach(c *Consumer, held []Range) {
 		})
 	}
 	if !c.cancelled {
-		l.order = append(l.order, c)
+		i := len(l.order)
+		for i > 0 && l.order[i-1].Since > c.Since {
+			i--
+		}
+		l.order = slices.Insert(l.order, i, c)
+		if l.serving && q.Config.SingleActive {
+			l.elect() // who comes first to a living queue is the one
+		}
 	}
 	l.release(c)
 	q.touch()
@@ -218,6 +261,9 @@ func (q *Queue) Cancel(c *Consumer) {
 			l.order = append(l.order[:i:i], l.order[i+1:]...)
 			break
 		}
+	}
+	if l.active == c {
+		l.active = nil
 	}
 	l.gets = slices.DeleteFunc(l.gets, func(g *Get) bool { return g.Consumer == c })
 	l.release(c)
@@ -344,57 +390,10 @@ func (l *lead) makeReady(seq uint64, sl *slot) {
 
 func (l *lead) free(seq uint64, sl *slot) {
 	sl.holder, sl.redelivered = 0, true
+	l.back(l.q, l.ready, seq, sl)
 	l.ready++
 	l.readyBytes += sl.bodyBytes()
-	if seq < l.cursor {
-		heap.Push(&l.returned, seq)
+	if sl.expires != 0 {
+		l.due(seq, sl)
 	}
-}
-
-// head returns the first ready message without taking it.
-func (l *lead) head() (uint64, *slot) {
-	for len(l.returned) > 0 {
-		seq := l.returned[0]
-		if sl := l.q.slots.at(seq); sl != nil && sl.holder == 0 && sl.discard == 0 {
-			return seq, sl
-		}
-		heap.Pop(&l.returned)
-	}
-	for {
-		seq, sl := l.q.slots.next(l.cursor)
-		if sl == nil {
-			l.cursor = max(l.cursor, l.q.next)
-			return 0, nil
-		}
-		l.cursor = seq
-		if sl.holder == 0 && sl.discard == 0 {
-			return seq, sl
-		}
-		l.cursor++
-	}
-}
-
-// passed notes that the message at the head was taken.
-func (l *lead) passed(seq uint64) {
-	if len(l.returned) > 0 && l.returned[0] == seq {
-		heap.Pop(&l.returned)
-	} else if seq == l.cursor {
-		l.cursor++
-	}
-}
-
-// seqHeap is a min-heap of sequence numbers.
-type seqHeap []uint64
-
-func (h seqHeap) Len() int           { return len(h) }
-func (h seqHeap) Less(i, j int) bool { return h[i] < h[j] }
-func (h seqHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *seqHeap) Push(x any)        { *h = append(*h, x.(uint64)) }
-
-// Pop removes the last element, for container/heap.
-func (h *seqHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
 }

@@ -28,8 +28,8 @@ func TestExpiry(t *testing.T) {
 	b.nack(2)
 	b.expect("") // but once it is back
 	b.counts(0, 0)
-	if b.q().Len() != 0 || b.q().Expiring() {
-		t.Fatalf("%d messages are left, expiring %v", b.q().Len(), b.q().Expiring())
+	if b.q().Len() != 0 || b.q().Wake(b.now) != 0 {
+		t.Fatalf("%d messages are left, expiring %v", b.q().Len(), b.q().Wake(b.now) != 0)
 	}
 }
 
@@ -43,7 +43,7 @@ func TestExpiryGoesOnAfterADeadLetter(t *testing.T) {
 	b.q().Touch()
 	b.expect("dead:a:expired")
 	b.own(AppendSettle(nil, 1, []Range{{1, 1}})) // it was buried
-	if !b.q().Expiring() {
+	if b.q().Wake(b.now) == 0 {
 		t.Fatal("b was forgotten")
 	}
 	b.now += 10
@@ -103,7 +103,7 @@ func TestMaxLengthInBytesCountsBodies(t *testing.T) {
 
 func TestDeliveryLimit(t *testing.T) {
 	c := plain()
-	c.DeliveryLimit, c.DeadLetter = 2, true
+	c.DeliveryLimit, c.DeadLetter, c.Quorum = 2, true, true
 	b := newBench(t, c)
 	b.consume("X", Consumer{})
 	b.publish("a")

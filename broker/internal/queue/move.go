@@ -140,10 +140,13 @@ func (s *Shard) importChunk(id uint64, b []byte) {
 		return // it came whole before
 	}
 	if q == nil || flags&importFirst != 0 {
+		if q != nil && q.Config.refuses() {
+			s.refusing--
+		}
 		q = &Queue{ID: id, shard: s, importing: true}
 		s.queues[id] = q
 	}
-	q.Config = c
+	q.configure(c)
 	q.next, q.mark = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
 	if _, err := q.putSlots(b[16:]); err != nil {
 		panic("queue: import: " + err.Error())

@@ -3,6 +3,7 @@ package queue
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -23,6 +24,7 @@ type world struct {
 	clients  map[uint64]*client
 	nextID   uint64
 	bodies   int
+	base     Config // what no command changes
 
 	live      map[uint64]bool // messages that must be somewhere: enqueued, and not asked to go
 	gone      map[uint64]bool // messages that somebody asked to go
@@ -36,6 +38,7 @@ type client struct {
 	held   map[uint64]bool
 	ended  bool
 	flying map[uint64]bool // settled, and the word is on its way
+	nacked []uint64        // ever; if it dies before the leader knows, that is a failure
 }
 
 func (w *world) q() *Queue { return w.members[w.leader].Queue(1) }
@@ -67,6 +70,9 @@ func (w *world) applyOne() {
 		m.Apply(bytes.Clone(entry))
 		for seq := before; seq < m.Queue(1).next; seq++ {
 			w.live[seq] = true
+			if sl := m.Queue(1).slots.at(seq); sl != nil && sl.discard != 0 {
+				w.gone[seq] = true // it was refused
+			}
 		}
 	}
 }
@@ -125,9 +131,10 @@ func (w *world) handOut(q *Queue, d Delivery) {
 		w.t.Fatalf("%d delivered beyond the mark %d", d.Seq, q.mark)
 	}
 	w.delivered[d.Seq] = true
-	q.slots.each(Range{0, d.Seq - 1}, func(seq uint64, sl *slot) {
-		if sl.holder == 0 && sl.discard == 0 {
-			w.t.Fatalf("%d delivered before %d, which is ready", d.Seq, seq)
+	level := q.slots.at(d.Seq).level
+	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+		if sl.holder == 0 && sl.discard == 0 && (sl.level > level || sl.level == level && seq < d.Seq) {
+			w.t.Fatalf("%d of priority %d delivered before %d of priority %d, which is ready", d.Seq, level, seq, sl.level)
 		}
 	})
 }
@@ -165,7 +172,11 @@ func (w *world) dispatch(t *rapid.T) {
 func (w *world) publish(t *rapid.T) {
 	ttl := rapid.SampledFrom([]int64{-1, -1, -1, 0, 5, 50}).Draw(t, "ttl")
 	w.bodies++
-	w.say(AppendEnqueue(nil, []uint64{1}, w.now, ttl, &message.Message{Body: fmt.Appendf(nil, "%d", w.bodies)}))
+	m := &message.Message{Body: fmt.Appendf(nil, "%d", w.bodies)}
+	if p := rapid.SampledFrom([]uint8{0, 0, 0, 1, 2, 9}).Draw(t, "priority"); p > 0 {
+		m.Properties = withPriority(p)
+	}
+	w.say(w.members[w.leader].Admit(AppendEnqueue(nil, []uint64{1}, w.now, ttl, m)))
 }
 
 func (w *world) consume(t *rapid.T) {
@@ -228,6 +239,7 @@ func (w *world) settle(t *rapid.T) {
 		}
 		w.say(AppendSettle(nil, 1, Ranges(seqs)))
 	case "nack":
+		c.nacked = append(c.nacked, seqs...)
 		w.say(AppendReturn(nil, 1, false, Ranges(seqs)))
 	case "fail":
 		for _, seq := range seqs {
@@ -259,7 +271,7 @@ func (w *world) down(t *rapid.T) {
 	}
 	delete(w.clients, c.spec.Key.ID)
 	if known := w.q().Find(c.spec.Key); known != nil {
-		for seq := range c.held {
+		for _, seq := range slices.AppendSeq(c.nacked, maps.Keys(c.held)) {
 			w.gone[seq] = true // the delivery limit may end it
 		}
 		w.returnHeld(w.q().Down(known))
@@ -277,11 +289,17 @@ func (w *world) purge(*rapid.T) {
 }
 
 func (w *world) configure(t *rapid.T) {
-	c := plain()
+	c := w.base
 	c.DeadLetter = rapid.Bool().Draw(t, "dead letter")
+	c.Overflow = rapid.SampledFrom([]Overflow{DropHead, DropHead, RejectPublish, RejectDead}).Draw(t, "overflow")
 	c.MaxLength = rapid.SampledFrom([]int64{-1, -1, 3}).Draw(t, "max length")
 	c.DeliveryLimit = rapid.SampledFrom([]int64{-1, 1}).Draw(t, "delivery limit")
 	w.propose(AppendSet(nil, 1, c))
+}
+
+// withPriority returns properties with nothing but a priority.
+func withPriority(p uint8) []byte {
+	return message.Properties{Flags: message.HasPriority, Priority: p}.Append(nil)
 }
 
 // elect makes one of the members the leader of a new term. Some clients are with nodes
@@ -331,8 +349,15 @@ func (w *world) check(t *rapid.T) {
 	l := q.lead
 	ready, unacked, other, discarded := 0, 0, 0, 0
 	var readyBytes int64
+	due := map[deadline]bool{}
+	for _, d := range l.deadlines {
+		due[d] = true
+	}
 	held := map[uint32]uint32{}
-	q.slots.each(Range{0, ^uint64(0)}, func(_ uint64, sl *slot) {
+	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+		if sl.expires != 0 && sl.holder == 0 && sl.discard == 0 && !due[deadline{sl.expires, seq}] {
+			t.Fatalf("nobody knows when message %d expires", seq)
+		}
 		switch {
 		case sl.discard != 0:
 			discarded++
@@ -348,6 +373,9 @@ func (w *world) check(t *rapid.T) {
 	})
 	if ready != l.ready || unacked != l.unacked || readyBytes != l.readyBytes {
 		t.Fatalf("ready %d, unacked %d, %d bytes; counted as %d, %d, %d", ready, unacked, readyBytes, l.ready, l.unacked, l.readyBytes)
+	}
+	if l.dead != discarded {
+		t.Fatalf("%d dead letters, counted as %d", discarded, l.dead)
 	}
 	if q.Len() != ready+unacked+other+discarded {
 		t.Fatalf("%d messages, not %d + %d + %d + %d", q.Len(), ready, unacked, other, discarded)
@@ -386,6 +414,9 @@ func (w *world) finish(t *rapid.T) {
 	w.clients[last.spec.Key.ID] = last
 	w.attach(last)
 	w.rest(t)
+	if q := w.q(); q.lead.coming != 0 || q.lead.comingBytes != 0 {
+		t.Fatalf("%d messages of %d bytes are still to come", q.lead.coming, q.lead.comingBytes)
+	}
 	if q := w.q(); q.Len() != 0 || q.lead.expiring != 0 || q.Bytes() != 0 {
 		t.Fatalf("%d messages, %d expiring, %d bytes are left", q.Len(), q.lead.expiring, q.Bytes())
 	}
@@ -407,7 +438,10 @@ func TestNothingIsLostHeldTwiceOrOutOfOrder(t *testing.T) {
 			live: map[uint64]bool{}, gone: map[uint64]bool{}, delivered: map[uint64]bool{}, buried: map[uint64]bool{},
 		}
 		w.members[0].Lead(true)
-		w.propose(AppendSet(nil, 1, plain()))
+		w.base = plain()
+		w.base.Quorum = rapid.Bool().Draw(t, "quorum")
+		w.base.Priorities = rapid.SampledFrom([]uint8{0, 2, 255}).Draw(t, "priorities")
+		w.propose(AppendSet(nil, 1, w.base))
 		w.applyAll()
 		apply := func(*rapid.T) {
 			if len(w.proposed) > 0 {

@@ -37,7 +37,9 @@ func (q *Queue) touch() {
 
 // enqueue adds a message; the lower of the two times to live counts.
 func (q *Queue) enqueue(raw []byte, now, ttl int64) {
-	if q.Config.TTL >= 0 && (ttl < 0 || q.Config.TTL < ttl) {
+	if q.Config.Delay {
+		ttl = delay(raw)
+	} else if q.Config.TTL >= 0 && (ttl < 0 || q.Config.TTL < ttl) {
 		ttl = q.Config.TTL
 	}
 	expires := int64(0)
@@ -49,21 +51,34 @@ func (q *Queue) enqueue(raw []byte, now, ttl int64) {
 	}
 	seq := q.next
 	q.next++
-	sl := q.slots.put(seq, slot{raw: raw, expires: expires})
+	sl := q.slots.put(seq, slot{raw: raw, expires: expires, level: q.Config.priority(raw)})
 	if q.lead != nil {
-		q.lead.ready++
-		q.lead.readyBytes += sl.bodyBytes()
-		if expires != 0 {
-			q.lead.expiring++
-		}
+		q.lead.arrived(seq, sl)
 	}
 	q.touch()
+}
+
+// enqueueDead adds a message that the full queue refuses to its dead letters.
+func (q *Queue) enqueueDead(raw []byte) {
+	if !q.Config.DeadLetter {
+		return
+	}
+	seq := q.next
+	q.next++
+	q.slots.put(seq, slot{raw: raw, discard: MaxLen})
+	if q.lead != nil {
+		q.lead.dead++
+		q.shard.dead = append(q.shard.dead, DeadLetter{q, seq, MaxLen, raw})
+	}
 }
 
 // settle removes messages.
 func (q *Queue) settle(r Range) {
 	q.slots.each(r, func(seq uint64, sl *slot) {
 		if q.lead != nil {
+			if sl.discard != 0 {
+				q.lead.dead--
+			}
 			q.lead.forget(sl)
 		}
 		q.slots.remove(seq)
@@ -76,6 +91,7 @@ func (q *Queue) giveBack(r Range, counted bool) {
 		if sl.discard != 0 {
 			return
 		}
+		sl.acquired++
 		if counted {
 			sl.returns++
 		}
@@ -108,7 +124,8 @@ func (q *Queue) discardOne(seq uint64, sl *slot, why Reason) {
 		return
 	}
 	sl.discard, sl.holder = why, 0
-	if q.shard.leading {
+	if q.lead != nil {
+		q.lead.dead++
 		q.shard.dead = append(q.shard.dead, DeadLetter{q, seq, why, sl.raw})
 	}
 }

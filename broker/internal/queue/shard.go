@@ -7,7 +7,7 @@ import (
 )
 
 // formatVersion is the first byte of every entry and snapshot.
-const formatVersion = 1
+const formatVersion = 2
 
 // Origin names one run of one node: commands come from there in an ordered lane.
 type Origin struct {
@@ -19,6 +19,7 @@ type Origin struct {
 type lane struct {
 	incarnation uint64
 	last        uint64
+	refused     []uint64 // of those that the origin may still wait for, by rising number
 }
 
 // Shard is the state of one placement group.
@@ -28,6 +29,8 @@ type Shard struct {
 
 	leading  bool
 	byLeader bool     // the commands being applied are the leader's own
+	refused  bool     // the command being applied tells of a refusal
+	refusing int      // queues that may refuse a message
 	touched  []*Queue // with something to dispatch
 	dead     []DeadLetter
 }
@@ -62,6 +65,16 @@ func (s *Shard) LaneAt(o Origin) uint64 {
 		return l.last
 	}
 	return 0
+}
+
+// Refused returns which of o's commands after number after were refused.
+func (s *Shard) Refused(o Origin, after uint64) []uint64 {
+	l := s.lanes[o.Replica]
+	if l.incarnation != o.Incarnation {
+		return nil
+	}
+	i, _ := slices.BinarySearch(l.refused, after+1)
+	return l.refused[i:]
 }
 
 // An entry is version u8 and blocks:
@@ -151,6 +164,9 @@ func (s *Shard) applyLane(o Origin, base, first uint64, commands []byte) {
 		l = lane{incarnation: o.Incarnation}
 	}
 	l.last = max(l.last, max(base, 1)-1)
+	if i, _ := slices.BinarySearch(l.refused, base); i > 0 {
+		l.refused = slices.Clone(l.refused[i:]) // a snapshot may share the old ones
+	}
 	for seq := first; len(commands) > 0; seq++ {
 		op, content, rest, err := cutCommand(commands)
 		if err != nil {
@@ -165,6 +181,10 @@ func (s *Shard) applyLane(o Origin, base, first uint64, commands []byte) {
 		}
 		l.last = seq
 		s.apply(op, content)
+		if s.refused {
+			s.refused = false
+			l.refused = append(l.refused[:len(l.refused):len(l.refused)], seq)
+		}
 	}
 	s.lanes[o.Replica] = l
 }
@@ -181,8 +201,12 @@ func (s *Shard) applyAll(commands []byte) {
 }
 
 func (s *Shard) apply(op Op, b []byte) {
-	if op == OpEnqueue {
+	switch op {
+	case OpEnqueue:
 		s.enqueue(b)
+		return
+	case OpRefuse:
+		s.refuse(b)
 		return
 	}
 	if len(b) < 8 {
@@ -258,8 +282,19 @@ func (s *Shard) set(id uint64, q *Queue, b []byte) {
 	if q.Config.DeadLetter && !c.DeadLetter {
 		q.forgetDead()
 	}
-	q.Config = c
+	q.configure(c)
 	q.touch()
+}
+
+// configure changes the configuration.
+func (q *Queue) configure(c Config) {
+	if q.Config.refuses() {
+		q.shard.refusing--
+	}
+	if c.refuses() {
+		q.shard.refusing++
+	}
+	q.Config = c
 }
 
 // forgetDead drops the messages that wait to be dead-lettered: there is nowhere to go
@@ -270,19 +305,27 @@ func (q *Queue) forgetDead() {
 			q.slots.remove(seq)
 		}
 	})
+	if q.lead != nil {
+		q.lead.dead = 0
+	}
 	q.shard.dead = slices.DeleteFunc(q.shard.dead, func(d DeadLetter) bool { return d.Queue == q })
 }
 
 func (s *Shard) drop(q *Queue) {
 	delete(s.queues, q.ID)
+	if q.Config.refuses() {
+		s.refusing--
+	}
 	q.dropped = true
 	q.touch()
 }
 
 func (s *Shard) enqueue(b []byte) {
 	n := int(binary.LittleEndian.Uint16(b))
-	ids := b[2 : 2+8*n]
-	b = b[2+8*n:]
+	s.enqueueTo(b[2:2+8*n], b[2+8*n:])
+}
+
+func (s *Shard) enqueueTo(ids, b []byte) {
 	now, ttl := int64(binary.LittleEndian.Uint64(b)), int64(binary.LittleEndian.Uint64(b[8:]))
 	raw := b[16:]
 	for ; len(ids) > 0; ids = ids[8:] {

@@ -5,7 +5,11 @@ type slot struct {
 	raw     []byte // the message, encoded; nil: the place is empty
 	expires int64  // Unix milliseconds; 0: never
 	returns uint32 // failed deliveries
-	discard Reason // why it waits to be dead-lettered; 0: it does not
+	// acquired counts the deliveries that ended with the message back in its place, the
+	// failed ones included.
+	acquired uint32
+	discard  Reason // why it waits to be dead-lettered; 0: it does not
+	level    uint8  // its priority
 
 	// The leader's own, not replicated.
 	holder      uint32 // index of the consumer that holds it; 0: nobody

@@ -9,11 +9,12 @@ import (
 
 // A snapshot, little-endian:
 //
-//	version u8 | lanes u32 | (replica u64 | incarnation u64 | last u64)… |
+//	version u8 | lanes u32 |
+//	(replica u64 | incarnation u64 | last u64 | refused u32 | number u64…)… |
 //	queues u32 | queue…
 //	queue: id u64 | configuration | next u64 | mark u64 | flags u8 (1 sealed, 2 importing) |
 //	kept u32 | (length u32 | command)… | messages u32 | message…
-//	message: seq u64 | expires i64 | returns u32 | discard u8 | length u32 | raw
+//	message: seq u64 | expires i64 | returns u32 | acquired u32 | discard u8 | length u32 | raw
 
 // Capture takes the state as of now, encoded the same on every member that applied the
 // same. The returned function encodes it; it may run
@@ -55,6 +56,10 @@ func (s *Shard) Capture() func() []byte {
 			b = binary.LittleEndian.AppendUint64(b, replica)
 			b = binary.LittleEndian.AppendUint64(b, l.incarnation)
 			b = binary.LittleEndian.AppendUint64(b, l.last)
+			b = binary.LittleEndian.AppendUint32(b, uint32(len(l.refused)))
+			for _, n := range l.refused {
+				b = binary.LittleEndian.AppendUint64(b, n)
+			}
 		}
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(queues)))
 		for _, q := range queues {
@@ -81,6 +86,7 @@ func appendSlot(b []byte, seq uint64, sl *slot) []byte {
 	b = binary.LittleEndian.AppendUint64(b, seq)
 	b = binary.LittleEndian.AppendUint64(b, uint64(sl.expires))
 	b = binary.LittleEndian.AppendUint32(b, sl.returns)
+	b = binary.LittleEndian.AppendUint32(b, sl.acquired)
 	b = append(b, byte(sl.discard))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(sl.raw)))
 	return append(b, sl.raw...)
@@ -94,11 +100,12 @@ func (s *Shard) Restore(b []byte) error {
 	fresh := NewShard()
 	n := int(binary.LittleEndian.Uint32(b[1:]))
 	b = b[5:]
-	if n > len(b)/24 {
-		return errCommand
-	}
-	for ; n > 0; n, b = n-1, b[24:] {
-		fresh.lanes[binary.LittleEndian.Uint64(b)] = lane{binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])}
+	for ; n > 0; n-- {
+		rest, err := fresh.restoreLane(b)
+		if err != nil {
+			return err
+		}
+		b = rest
 	}
 	if len(b) < 4 {
 		return errCommand
@@ -121,6 +128,27 @@ func (s *Shard) Restore(b []byte) error {
 	return nil
 }
 
+// laneFixedBytes is a lane without its refused numbers.
+const laneFixedBytes = 8 + 8 + 8 + 4
+
+func (s *Shard) restoreLane(b []byte) ([]byte, error) {
+	if len(b) < laneFixedBytes {
+		return nil, errCommand
+	}
+	l := lane{incarnation: binary.LittleEndian.Uint64(b[8:]), last: binary.LittleEndian.Uint64(b[16:])}
+	n := int(binary.LittleEndian.Uint32(b[24:]))
+	replica := binary.LittleEndian.Uint64(b)
+	b = b[laneFixedBytes:]
+	if n > len(b)/8 {
+		return nil, errCommand
+	}
+	for ; n > 0; n, b = n-1, b[8:] {
+		l.refused = append(l.refused, binary.LittleEndian.Uint64(b))
+	}
+	s.lanes[replica] = l
+	return b, nil
+}
+
 func (s *Shard) restoreQueue(owner *Shard, b []byte) ([]byte, error) {
 	if len(b) < 8 {
 		return nil, errCommand
@@ -129,6 +157,9 @@ func (s *Shard) restoreQueue(owner *Shard, b []byte) ([]byte, error) {
 	var err error
 	if q.Config, b, err = parseConfig(b[8:]); err != nil || len(b) < 21 {
 		return nil, errCommand
+	}
+	if q.Config.refuses() {
+		s.refusing++
 	}
 	q.next, q.mark = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
 	q.sealed, q.importing = b[16]&flagSealed != 0, b[16]&flagImporting != 0
@@ -156,7 +187,7 @@ const (
 )
 
 // slotFixedBytes is a message without its raw bytes.
-const slotFixedBytes = 8 + 8 + 4 + 1 + 4
+const slotFixedBytes = 8 + 8 + 4 + 4 + 1 + 4
 
 // putSlots reads a count and that many messages into the queue.
 func (q *Queue) putSlots(b []byte) ([]byte, error) {
@@ -170,7 +201,7 @@ func (q *Queue) putSlots(b []byte) ([]byte, error) {
 		if len(b) < slotFixedBytes {
 			return nil, errCommand
 		}
-		size := int(binary.LittleEndian.Uint32(b[21:]))
+		size := int(binary.LittleEndian.Uint32(b[25:]))
 		if size > len(b)-slotFixedBytes {
 			return nil, errCommand
 		}
@@ -182,7 +213,8 @@ func (q *Queue) putSlots(b []byte) ([]byte, error) {
 		last = seq + 1
 		q.slots.put(seq, slot{
 			expires: int64(binary.LittleEndian.Uint64(b[8:])), returns: binary.LittleEndian.Uint32(b[16:]),
-			discard: Reason(b[20]), raw: raw,
+			acquired: binary.LittleEndian.Uint32(b[20:]), discard: Reason(b[24]), raw: raw,
+			level: q.Config.priority(raw),
 		})
 		b = b[end:]
 	}

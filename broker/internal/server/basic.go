@@ -57,7 +57,7 @@ func (s *session) returnMessage(ch *channel, m *message.Message) {
 		ReplyCode: uint16(amqp.NoRoute), ReplyText: amqp.NoRoute.String(),
 		Exchange: m.Exchange, RoutingKey: m.RoutingKey,
 	})
-	s.sendContent(ch.number, m, 0)
+	s.sendContent(ch.number, m, 0, 0)
 }
 
 // checkUser refuses a message that claims another user as its sender.
@@ -105,7 +105,7 @@ func (s *session) sendDelivery(c *consumer, d *node.Delivery) {
 	}
 	buf, at := amqp.BeginFrame(s.pkt.buf, amqp.FrameMethod, c.ch.number)
 	s.pkt.buf = amqp.EndFrame(m.Append(buf), at)
-	s.sendContent(c.ch.number, d.Message, d.DeliveryCount)
+	s.sendContent(c.ch.number, d.Message, d.DeliveryCount, d.AcquiredCount)
 }
 
 // handOver notes that n deliveries of c leave with the packet.
@@ -115,19 +115,24 @@ func (s *session) handOver(c *consumer, n int) {
 	}
 }
 
-// deliveryCountHeader counts failed deliveries, for queues that do.
-const deliveryCountHeader = "x-delivery-count"
+// The headers that count deliveries, for queues that do: the failed ones, and all.
+const (
+	deliveryCountHeader = "x-delivery-count"
+	acquiredCountHeader = "x-acquired-count"
+)
 
 // sendContent sends a message's header and body.
-func (s *session) sendContent(channel uint16, m *message.Message, deliveryCount uint32) {
+func (s *session) sendContent(channel uint16, m *message.Message, failed, acquired uint32) {
 	p := s.pkt
-	if deliveryCount == 0 {
+	if acquired == 0 {
 		p.buf = amqp.AppendContent(p.buf, channel, len(m.Body), m.Properties)
 	} else {
+		counts := message.Table{{Key: acquiredCountHeader, Value: int64(acquired)}}
+		if failed > 0 {
+			counts = append(counts, message.Field{Key: deliveryCountHeader, Value: int64(failed)})
+		}
 		buf, at := amqp.AppendContentStart(p.buf, channel, len(m.Body))
-		p.buf = amqp.EndFrame(message.AppendWithHeader(buf, m.Properties, message.Field{
-			Key: deliveryCountHeader, Value: int64(deliveryCount),
-		}), at)
+		p.buf = amqp.EndFrame(message.AppendWithHeaders(buf, m.Properties, counts), at)
 	}
 	for rest := m.Body; len(rest) > 0; {
 		part := rest[:min(len(rest), s.frameMax-amqp.FrameOverhead)]

@@ -123,6 +123,6 @@ func (s *session) basicGet(ctx context.Context, ch *channel, m *amqp.BasicGet) e
 		DeliveryTag: tag, Redelivered: d.Redelivered, Exchange: d.Message.Exchange,
 		RoutingKey: d.Message.RoutingKey, MessageCount: remaining,
 	})
-	s.sendContent(ch.number, d.Message, d.DeliveryCount)
+	s.sendContent(ch.number, d.Message, d.DeliveryCount, d.AcquiredCount)
 	return nil
 }

@@ -301,6 +301,7 @@ func (l *fakeLink) Limit(h *node.Consumer, prefetch uint16) {
 func (q *fakeQueue) requeue(d node.Delivery) {
 	d.Redelivered = true
 	d.DeliveryCount++
+	d.AcquiredCount++
 	i, _ := slices.BinarySearchFunc(q.ready, d, func(a, b node.Delivery) int { return int(a.Seq) - int(b.Seq) })
 	q.ready = slices.Insert(q.ready, i, d)
 }
