@@ -39,9 +39,11 @@ var layers = map[string][]string{
 
 	// Composition.
 	"auth":       {"pattern"},
+	"certs":      nil,
+	"proxy":      nil,
 	"tracing":    {"message", "node"},
 	"node":       {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "auth"},
-	"server":     {"message", "amqp", "node"},
+	"server":     {"message", "amqp", "node", "proxy"},
 	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server"},
 	"sim":        {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "node"},
 	"arch":       nil,
