@@ -11,9 +11,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/warren-mq/warren/broker/internal/certs"
 	"github.com/warren-mq/warren/broker/internal/management"
 	"github.com/warren-mq/warren/broker/internal/node"
 	"github.com/warren-mq/warren/broker/internal/server"
@@ -49,9 +51,37 @@ type Config struct {
 	GuestPassword string
 	// GuestRemote lets guest connect from other machines.
 	GuestRemote bool
+	// TLS is a second listener for AMQP clients; none unless Listen is set.
+	TLS TLS
+	// TrustedProxies are the addresses, as CIDR, of those who may say in a PROXY protocol
+	// header (version 1 or 2) whose connection they pass on. From all others such a header
+	// is refused.
+	TrustedProxies []string
+
+	// Limits; 0 means none. Those of one virtual host or one user are no settings: they
+	// are kept with it.
+	ConnectionsMax int // client connections to this node
+	ChannelsMax    int // channels of all of them
+	ConsumersMax   int // consumers of one channel
+	VHostsMax      int // virtual hosts of the cluster
+
 	// GroupsPerNode is the number of placement groups for each node; 16.
 	GroupsPerNode int
 	Logger        *slog.Logger
+}
+
+// TLS configures a listener with TLS. Files are PEM; they are read again when they change.
+type TLS struct {
+	Listen    string // host:port
+	Cert, Key string // the listener's certificate with its chain, and its key
+	CA        string // who signs clients' certificates
+	// Verify is none (default), peer (a client's certificate, if it has one, must be good)
+	// or require (it must have one).
+	Verify string
+	Min    string // least version: 1.2 (default) or 1.3
+	// Login says what of a verified certificate names the user of mechanism EXTERNAL:
+	// distinguished_name (default), common_name, san_dns, san_email or san_uri.
+	Login string
 }
 
 // Limits of the node's own servers.
@@ -84,6 +114,9 @@ type Node struct {
 	inner   *node.Node
 	amqp    *server.Server
 	amqpL   net.Listener
+	tlsL    net.Listener // nil: none
+	certs   *certs.Source
+	proxies []netip.Prefix
 	httpL   net.Listener
 	rejoin  string // peer address of a member of the cluster to move to
 	killed  bool
@@ -95,25 +128,87 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	cfg.setDefaults()
 	n := &Node{cfg: cfg}
-	var err error
-	if n.amqpL, err = listen(cfg.Listen); err != nil {
-		return nil, fmt.Errorf("AMQP address: %w", err)
+	err := n.prepare()
+	if err == nil {
+		err = n.open()
 	}
-	if n.httpL, err = listen(cfg.HTTPListen); err != nil {
-		return nil, errors.Join(fmt.Errorf("HTTP address: %w", err), n.amqpL.Close())
-	}
-	// A restart on the same ports must not take others.
-	n.cfg.Listen, n.cfg.HTTPListen = n.amqpL.Addr().String(), n.httpL.Addr().String()
-	if n.cfg.AMQPAdvertise == "" {
-		n.cfg.AMQPAdvertise = n.cfg.Listen
-	}
-	if n.cfg.HTTPAdvertise == "" {
-		n.cfg.HTTPAdvertise = n.cfg.HTTPListen
-	}
-	if err := n.open(); err != nil {
-		return nil, errors.Join(err, n.amqpL.Close(), n.httpL.Close())
+	if err != nil {
+		return nil, errors.Join(err, n.closeListeners(n.httpL))
 	}
 	return n, nil
+}
+
+// prepare checks what can be checked before, and opens the addresses.
+func (n *Node) prepare() (err error) {
+	c := &n.cfg
+	for _, p := range c.TrustedProxies {
+		prefix, err := parsePrefix(p)
+		if err != nil {
+			return fmt.Errorf("trusted proxy %q: want an address or a network such as 10.0.0.0/8: %w", p, err)
+		}
+		n.proxies = append(n.proxies, prefix)
+	}
+	if c.TLS.Listen != "" {
+		n.certs, err = certs.Load(certs.Config{
+			Cert: c.TLS.Cert, Key: c.TLS.Key, CA: c.TLS.CA, Verify: certs.Verify(c.TLS.Verify), Min: c.TLS.Min,
+			Logger: c.Logger.With("node", c.Name),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := n.listenAMQP(); err != nil {
+		return err
+	}
+	if n.httpL, err = listen(c.HTTPListen); err != nil {
+		return fmt.Errorf("HTTP address: %w", err)
+	}
+	// A restart on the same ports must not take others.
+	c.HTTPListen = n.httpL.Addr().String()
+	if c.AMQPAdvertise == "" {
+		c.AMQPAdvertise = c.Listen
+	}
+	if c.HTTPAdvertise == "" {
+		c.HTTPAdvertise = c.HTTPListen
+	}
+	return nil
+}
+
+// parsePrefix reads a network, or a single address.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}
+
+// listenAMQP opens the addresses for AMQP clients.
+func (n *Node) listenAMQP() (err error) {
+	c := &n.cfg
+	if n.amqpL, err = listen(c.Listen); err != nil {
+		return fmt.Errorf("AMQP address: %w", err)
+	}
+	c.Listen = n.amqpL.Addr().String()
+	if c.TLS.Listen == "" {
+		return nil
+	}
+	if n.tlsL, err = listen(c.TLS.Listen); err != nil {
+		return fmt.Errorf("AMQPS address: %w", err)
+	}
+	c.TLS.Listen = n.tlsL.Addr().String()
+	return nil
+}
+
+// closeListeners closes those for AMQP clients, and another.
+func (n *Node) closeListeners(other net.Listener) error {
+	var errs []error
+	for _, l := range [...]net.Listener{n.amqpL, n.tlsL, other} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func listen(addr string) (net.Listener, error) {
@@ -127,13 +222,17 @@ func (n *Node) open() error {
 	inner, err := node.Open(node.Config{
 		Name: c.Name, DataDir: c.DataDir, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
 		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
-		GuestPassword: c.GuestPassword, GroupsPerNode: c.GroupsPerNode, Logger: c.Logger.With("node", c.Name),
+		GuestPassword: c.GuestPassword, GroupsPerNode: c.GroupsPerNode, ChannelsMax: c.ChannelsMax, VHostsMax: c.VHostsMax, Logger: c.Logger.With("node", c.Name),
 	})
 	if err != nil {
 		return err
 	}
 	sc := server.Defaults()
 	sc.Version, sc.ClusterName, sc.Logger = Version, "warren", c.Logger.With("node", c.Name)
+	sc.ConnectionsMax, sc.ConsumersMax, sc.TrustedProxies = c.ConnectionsMax, c.ConsumersMax, n.proxies
+	if c.TLS.Login != "" {
+		sc.CertificateLogin = server.CertificateLogin(c.TLS.Login)
+	}
 	if c.GuestRemote {
 		sc.LoopbackUsers = nil
 	}
@@ -156,6 +255,9 @@ func (n *Node) current() *node.Node {
 
 // AMQPAddr returns the address for AMQP clients.
 func (n *Node) AMQPAddr() string { return n.cfg.Listen }
+
+// TLSAddr returns the address for AMQP clients with TLS, "" if there is none.
+func (n *Node) TLSAddr() string { return n.cfg.TLS.Listen }
 
 // HTTPAddr returns the address for tools.
 func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }
@@ -221,7 +323,7 @@ func (n *Node) serve(ctx context.Context) error {
 	go func() {
 		err := n.inner.AwaitReady(ctx)
 		if err == nil {
-			err = n.amqp.Serve(ctx, n.amqpL)
+			err = n.accept(ctx)
 		}
 		accepted <- err
 	}()
@@ -235,7 +337,7 @@ func (n *Node) serve(ctx context.Context) error {
 		waiting = false
 	}
 	cancel()
-	_ = n.amqpL.Close()
+	_ = n.closeListeners(nil) // Serve may have closed them
 	if waiting {
 		<-accepted
 	}
@@ -245,7 +347,7 @@ func (n *Node) serve(ctx context.Context) error {
 	stop, cancelStop := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancelStop()
 	if killed {
-		cancelStop() // connections break, as those of a dead process do
+		cancelStop()              // connections break, as those of a dead process do
 		_ = n.amqp.Shutdown(stop) // its only complaint is that it had no time
 		return errors.Join(err, n.inner.Kill())
 	}
@@ -254,15 +356,32 @@ func (n *Node) serve(ctx context.Context) error {
 	return errors.Join(err, n.inner.Kill())
 }
 
+// accept serves both listeners until one of them fails or ctx ends.
+func (n *Node) accept(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var plain, secure error
+	var both sync.WaitGroup
+	if n.tlsL != nil {
+		both.Go(func() {
+			defer cancel()
+			secure = n.amqp.ServeTLS(ctx, n.tlsL, n.certs.Config())
+		})
+	}
+	plain = n.amqp.Serve(ctx, n.amqpL)
+	cancel()
+	both.Wait()
+	return errors.Join(plain, secure)
+}
+
 // reopen starts again as a blank member of another cluster.
 func (n *Node) reopen(peer string) error {
 	if err := node.Wipe(n.cfg.DataDir); err != nil {
 		return err
 	}
 	n.cfg.Join, n.cfg.Peers = peer, nil
-	var err error
-	if n.amqpL, err = listen(n.cfg.Listen); err != nil {
-		return fmt.Errorf("AMQP address: %w", err)
+	if err := n.listenAMQP(); err != nil {
+		return errors.Join(err, n.closeListeners(nil))
 	}
 	return n.open()
 }

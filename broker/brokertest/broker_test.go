@@ -165,7 +165,7 @@ func setPolicy(t *testing.T, n *brokertest.Node, name, body string) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
+	if resp.StatusCode != http.StatusCreated {
 		t.Fatalf("policy: %s", resp.Status)
 	}
 }

@@ -52,6 +52,18 @@ type runCmd struct {
 	SecretFile    string   `help:"File with the secret that all nodes of the cluster share." env:"WARREN_SECRET_FILE" type:"path"`
 	GuestPassword string   `help:"Password of user guest when the cluster is formed." default:"guest" env:"WARREN_GUEST_PASSWORD"`
 	GuestRemote   bool     `help:"Let user guest connect from other machines." env:"WARREN_GUEST_REMOTE"`
+	AmqpTls       string   `name:"amqp-tls" help:"Address for AMQP clients with TLS, such as 0.0.0.0:5671; empty: none." env:"WARREN_AMQP_TLS"`
+	TlsCert       string   `name:"tls-cert" help:"Certificate of that listener with its chain, PEM; read again when it changes." env:"WARREN_TLS_CERT" type:"path"`
+	TlsKey        string   `name:"tls-key" help:"Its key, PEM." env:"WARREN_TLS_KEY" type:"path"`
+	TlsCa         string   `name:"tls-ca" help:"Certificates of who signs clients' certificates, PEM." env:"WARREN_TLS_CA" type:"path"`
+	TlsVerify     string   `name:"tls-verify" help:"Clients' certificates: none, peer (good if there is one), require." enum:"none,peer,require" default:"none" env:"WARREN_TLS_VERIFY"`
+	TlsMin        string   `name:"tls-min" help:"Least version of TLS: ${enum}." enum:"1.2,1.3" default:"1.2" env:"WARREN_TLS_MIN"`
+	TlsLogin      string   `name:"tls-login" help:"What of a certificate names the user of mechanism EXTERNAL: ${enum}." enum:"distinguished_name,common_name,san_dns,san_email,san_uri" default:"distinguished_name" env:"WARREN_TLS_LOGIN"`
+	ProxyFrom     []string `help:"Networks (CIDR) of proxies that may send a PROXY protocol header." env:"WARREN_PROXY_FROM" sep:","`
+	ConnectionMax int      `help:"Most client connections to this node; 0: any number." env:"WARREN_CONNECTION_MAX"`
+	ChannelMax    int      `name:"channel-max-per-node" help:"Most channels of all connections to this node; 0: any number." env:"WARREN_CHANNEL_MAX_PER_NODE"`
+	ConsumerMax   int      `name:"consumer-max-per-channel" help:"Most consumers of one channel; 0: any number." env:"WARREN_CONSUMER_MAX_PER_CHANNEL"`
+	VhostMax      int      `help:"Most virtual hosts of the cluster; 0: any number." env:"WARREN_VHOST_MAX"`
 	LogLevel      string   `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info" env:"WARREN_LOG_LEVEL"`
 	LogFormat     string   `help:"Format of log lines: ${enum}." enum:"text,json" default:"text" env:"WARREN_LOG_FORMAT"`
 }
@@ -106,7 +118,7 @@ func (r *runCmd) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return explain(err)
 	}
-	cfg.Logger.Info("listening", "amqp", n.AMQPAddr(), "http", n.HTTPAddr(), "peer", n.PeerAddr())
+	cfg.Logger.Info("listening", "amqp", n.AMQPAddr(), "amqp_tls", n.TLSAddr(), "http", n.HTTPAddr(), "peer", n.PeerAddr())
 	return n.Run(ctx)
 }
 
@@ -116,7 +128,7 @@ func explain(err error) error {
 		return err
 	}
 	for prefix, flag := range map[string]string{
-		"AMQP": "--amqp or WARREN_AMQP", "HTTP": "--http or WARREN_HTTP", "peer": "--peer or WARREN_PEER",
+		"AMQP ": "--amqp or WARREN_AMQP", "AMQPS ": "--amqp-tls or WARREN_AMQP_TLS", "HTTP": "--http or WARREN_HTTP", "peer": "--peer or WARREN_PEER",
 	} {
 		if strings.HasPrefix(err.Error(), prefix) {
 			return fmt.Errorf("%w: %w; %s moves it", errUsage, err, flag)
@@ -139,6 +151,11 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 		Name: r.Name, DataDir: r.Data, Listen: r.Amqp, HTTPListen: r.Http, PeerListen: r.Peer,
 		PeerAdvertise: r.PeerAdvertise, AMQPAdvertise: r.AmqpAdvertise, HTTPAdvertise: r.HttpAdvertise,
 		Peers: r.Peers, Join: r.Join, GuestPassword: r.GuestPassword, GuestRemote: r.GuestRemote, Logger: slog.New(h),
+		TLS: broker.TLS{
+			Listen: r.AmqpTls, Cert: r.TlsCert, Key: r.TlsKey, CA: r.TlsCa, Verify: r.TlsVerify, Min: r.TlsMin, Login: r.TlsLogin,
+		},
+		TrustedProxies: r.ProxyFrom,
+		ConnectionsMax: r.ConnectionMax, ChannelsMax: r.ChannelMax, ConsumersMax: r.ConsumerMax, VHostsMax: r.VhostMax,
 	}
 	if len(r.Peers) > 0 && r.Join != "" {
 		return cfg, fmt.Errorf("%w: --peers and --join exclude each other", errUsage)
@@ -147,6 +164,12 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return cfg, fmt.Errorf("%w: %s %q: want host:port: %w", errUsage, flag, addr, err)
 		}
+	}
+	switch {
+	case r.AmqpTls != "" && (r.TlsCert == "" || r.TlsKey == ""):
+		return cfg, fmt.Errorf("%w: --amqp-tls needs --tls-cert and --tls-key", errUsage)
+	case r.TlsVerify != "none" && r.TlsCa == "":
+		return cfg, fmt.Errorf("%w: --tls-verify needs --tls-ca", errUsage)
 	}
 	if r.SecretFile != "" {
 		b, err := os.ReadFile(r.SecretFile)

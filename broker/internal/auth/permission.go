@@ -53,14 +53,20 @@ func (p *Patterns) Match(expr, resource string) bool {
 	if resource == "" {
 		resource = DefaultExchange
 	}
+	return p.MatchText(expr, resource)
+}
+
+// MatchText says if the pattern allows a text that is no resource's name, such as a
+// routing key.
+func (p *Patterns) MatchText(expr, text string) bool {
 	switch expr {
 	case ".*": // what most users have
 		return true
 	case "":
-		return false
+		return text == ""
 	}
 	re := p.get(expr)
-	return re != nil && re.Match(resource)
+	return re != nil && re.Match(text)
 }
 
 func (p *Patterns) get(expr string) *pattern.Pattern {

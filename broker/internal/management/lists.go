@@ -6,11 +6,10 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
-	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/node"
 )
 
-func (h *handler) overview(w http.ResponseWriter, _ *http.Request) error {
+func (h *handler) overview(w http.ResponseWriter, _ *request) error {
 	n := h.b.Node()
 	write(w, http.StatusOK, map[string]any{
 		"product_name": "Warren", "cluster_name": "warren", "cluster_id": n.ClusterID(), "node": n.Name(), "peer": n.PeerAddr(),
@@ -18,7 +17,7 @@ func (h *handler) overview(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (h *handler) nodes(w http.ResponseWriter, _ *http.Request) error {
+func (h *handler) nodes(w http.ResponseWriter, _ *request) error {
 	nodes := h.b.Node().Nodes()
 	list := make([]map[string]any, 0, len(nodes))
 	for _, m := range nodes {
@@ -31,10 +30,10 @@ func (h *handler) nodes(w http.ResponseWriter, _ *http.Request) error {
 	return nil
 }
 
-func (h *handler) queues(w http.ResponseWriter, r *http.Request) error {
+func (h *handler) queues(w http.ResponseWriter, r *request) error {
 	list := []map[string]any{}
 	for _, q := range h.b.Node().Queues(r.Context()) {
-		if v := param(r, "vhost"); v == "" || v == q.VHost {
+		if v := param(r, "vhost"); v == q.VHost || v == "" && sees(r.user, q.VHost) {
 			list = append(list, queueJSON(&q))
 		}
 	}
@@ -42,7 +41,7 @@ func (h *handler) queues(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (h *handler) queue(w http.ResponseWriter, r *http.Request) error {
+func (h *handler) queue(w http.ResponseWriter, r *request) error {
 	vhost, name := param(r, "vhost"), param(r, "name")
 	for _, q := range h.b.Node().Queues(r.Context()) {
 		if q.VHost == vhost && q.Name == name {
@@ -65,6 +64,12 @@ func queueJSON(q *node.QueueStatus) map[string]any {
 	}
 	if q.Policy != "" {
 		v["policy"] = q.Policy
+	}
+	if q.OperatorPolicy != "" {
+		v["operator_policy"] = q.OperatorPolicy
+	}
+	if q.Definition != nil {
+		v["effective_policy_definition"] = q.Definition
 	}
 	return v
 }
@@ -93,60 +98,8 @@ func valueJSON(v any) any {
 	return v
 }
 
-func policyJSON(p *metadata.Policy) map[string]any {
-	return map[string]any{
-		"vhost": p.VHost, "name": p.Name, "pattern": p.Pattern, "apply-to": p.ApplyTo,
-		"priority": p.Priority, "definition": p.Definition,
-	}
-}
-
-func (h *handler) policies(w http.ResponseWriter, _ *http.Request) error {
-	policies := h.b.Node().Policies()
-	list := make([]map[string]any, 0, len(policies))
-	for _, p := range policies {
-		list = append(list, policyJSON(&p))
-	}
-	write(w, http.StatusOK, list)
-	return nil
-}
-
-func (h *handler) setPolicy(w http.ResponseWriter, r *http.Request) error {
-	var body struct {
-		Pattern    *string        `json:"pattern"`
-		ApplyTo    string         `json:"apply-to"`
-		Priority   int            `json:"priority"`
-		Definition map[string]any `json:"definition"`
-	}
-	if err := read(r, &body); err != nil {
-		return err
-	}
-	if body.Pattern == nil {
-		return fault.New(fault.PreconditionFailed, "key pattern is missing")
-	}
-	if body.ApplyTo == "" {
-		body.ApplyTo = "all"
-	}
-	err := h.b.Node().SetPolicy(r.Context(), metadata.Policy{
-		VHost: param(r, "vhost"), Name: param(r, "name"), Pattern: *body.Pattern,
-		ApplyTo: body.ApplyTo, Priority: body.Priority, Definition: body.Definition,
-	})
-	if err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-func (h *handler) clearPolicy(w http.ResponseWriter, r *http.Request) error {
-	if err := h.b.Node().ClearPolicy(r.Context(), param(r, "vhost"), param(r, "name")); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
 // join moves the node to another cluster.
-func (h *handler) join(w http.ResponseWriter, r *http.Request) error {
+func (h *handler) join(w http.ResponseWriter, r *request) error {
 	var body struct {
 		Peer  string `json:"peer"`
 		Force bool   `json:"force"`

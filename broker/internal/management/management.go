@@ -1,5 +1,5 @@
 // Package management is the node's HTTP front end, after RabbitMQ's management API:
-// health checks for proxies and people, lists for tools, policies.
+// health checks for proxies and people, lists for tools, users and what they may do.
 package management
 
 import (
@@ -10,10 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/node"
 )
 
@@ -32,6 +34,39 @@ type handler struct {
 	guestRemote bool
 }
 
+// request is a request of a user who has logged in.
+type request struct {
+	*http.Request
+	user *metadata.User
+}
+
+// role is what a user must be for a request.
+type role struct {
+	tags    []string // one of them; nil: any that lets a user in here
+	refusal string
+}
+
+var (
+	anyUser = role{[]string{tagManagement, tagPolicymaker, tagMonitoring, tagAdministrator}, "Not management user"}
+	policy  = role{[]string{tagPolicymaker, tagAdministrator}, "Not policymaker user"}
+	monitor = role{[]string{tagMonitoring, tagAdministrator}, "Not monitor user"}
+	admin   = role{[]string{tagAdministrator}, "Not administrator user"}
+)
+
+// The tags that mean something here.
+const (
+	tagManagement    = "management"
+	tagPolicymaker   = "policymaker"
+	tagMonitoring    = "monitoring"
+	tagAdministrator = "administrator"
+)
+
+type route struct {
+	method, path string
+	role         role
+	handle       func(http.ResponseWriter, *request) error
+}
+
 // New returns the handler of all paths. guestRemote lets user guest in from other
 // machines.
 func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
@@ -40,31 +75,49 @@ func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))
 	})
-	r.Get("/api/health/checks/ready-to-serve-clients", h.ready)
-	for _, route := range [...]struct {
-		method, path string
-		handle       func(http.ResponseWriter, *http.Request) error
-	}{
-		{http.MethodGet, "/api/overview", h.overview},
-		{http.MethodGet, "/api/nodes", h.nodes},
-		{http.MethodGet, "/api/queues", h.queues},
-		{http.MethodGet, "/api/queues/{vhost}", h.queues},
-		{http.MethodGet, "/api/queues/{vhost}/{name}", h.queue},
-		{http.MethodGet, "/api/policies", h.policies},
-		{http.MethodPut, "/api/policies/{vhost}/{name}", h.setPolicy},
-		{http.MethodDelete, "/api/policies/{vhost}/{name}", h.clearPolicy},
-		{http.MethodPost, "/api/cluster/join", h.join},
-	} {
-		r.Method(route.method, route.path, h.authenticated(route.handle))
+	for _, path := range [...]string{"/api/health/checks/ready-to-serve-clients", "/readyz"} {
+		r.Get(path, h.ready)
 	}
-	return r
+	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		write(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	for _, routes := range [...][]route{h.clusterRoutes(), h.policyRoutes(), h.userRoutes(), h.permissionRoutes(), h.vhostRoutes(), h.connectionRoutes()} {
+		for _, t := range routes {
+			r.Method(t.method, t.path, h.authenticated(t.role, t.handle))
+		}
+	}
+	return withoutLastSlash(r)
+}
+
+func (h *handler) clusterRoutes() []route {
+	return []route{
+		{http.MethodGet, "/api/overview", anyUser, h.overview},
+		{http.MethodGet, "/api/nodes", monitor, h.nodes},
+		{http.MethodGet, "/api/queues", anyUser, h.queues},
+		{http.MethodGet, "/api/queues/{vhost}", anyUser, h.queues},
+		{http.MethodGet, "/api/queues/{vhost}/{name}", anyUser, h.queue},
+		{http.MethodPost, "/api/cluster/join", admin, h.join},
+	}
+}
+
+// withoutLastSlash takes a path that ends in a slash for the one that does not.
+func withoutLastSlash(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.EscapedPath(); len(p) > 1 && strings.HasSuffix(p, "/") {
+			u := *r.URL
+			u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), strings.TrimSuffix(u.RawPath, "/")
+			r = r.Clone(r.Context())
+			r.URL = &u
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // param returns a part of the path, which may hold an escaped slash: vhost "/" is %2F.
-func param(r *http.Request, name string) string {
-	v, err := url.PathUnescape(chi.URLParam(r, name))
+func param(r *request, name string) string {
+	v, err := url.PathUnescape(chi.URLParam(r.Request, name))
 	if err != nil {
-		return chi.URLParam(r, name)
+		return chi.URLParam(r.Request, name)
 	}
 	return v
 }
@@ -78,21 +131,78 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 	write(w, http.StatusOK, map[string]string{"status": "ok"})
 }
 
-// authenticated lets users in who know their password; guest only from this machine,
-// unless the setting says otherwise.
-func (h *handler) authenticated(f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// authenticated lets users in who know their password and are what the route asks for;
+// guest only from this machine, unless the setting says otherwise.
+func (h *handler) authenticated(need role, f func(http.ResponseWriter, *request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		user, password, ok := r.BasicAuth()
-		if !ok || h.b.Node().Authenticate(user, password) != nil || user == "guest" && !h.guestRemote && !loopback(r.RemoteAddr) {
-			w.Header().Set("WWW-Authenticate", `Basic realm="Warren"`)
-			write(w, http.StatusUnauthorized, map[string]string{"error": "not_authorised", "reason": "Login failed"})
+		name, password, ok := r.BasicAuth()
+		switch {
+		case !ok || h.b.Node().Authenticate(name, password) != nil:
+			refuse(w, "Login failed")
+			return
+		case name == "guest" && !h.guestRemote && !loopback(r.RemoteAddr):
+			refuse(w, "User can only log in via localhost")
+			return
+		}
+		q := &request{Request: r, user: h.user(name)}
+		if q.user == nil || !q.user.HasTag(anyUser.tags...) {
+			refuse(w, anyUser.refusal)
+			return
+		}
+		if !q.user.HasTag(need.tags...) {
+			refuse(w, need.refusal)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, bodyBytesMax)
-		if err := f(w, r); err != nil {
+		err := h.visible(q)
+		if err == nil {
+			err = f(w, q)
+		}
+		if errors.Is(err, errHidden) {
+			refuse(w, "User not authorised to access virtual host")
+			return
+		}
+		if err != nil {
 			h.fail(w, r, err)
 		}
 	}
+}
+
+func (h *handler) user(name string) (u *metadata.User) {
+	h.b.Node().View(func(s *metadata.State) { u = s.Users[name] })
+	return u
+}
+
+// errHidden refuses what is in a virtual host that the user may not see.
+var errHidden = errors.New("user not authorised to access virtual host")
+
+// visible checks the virtual host that the path names: it must be there, for those who
+// could know, and the user must have permissions in it, or watch over all.
+func (h *handler) visible(r *request) error {
+	name := param(r, "vhost")
+	if name == "" || r.Method == http.MethodPut && r.user.HasTag(admin.tags...) {
+		return nil
+	}
+	known := false
+	h.b.Node().View(func(s *metadata.State) { known = s.VHosts[name] != nil })
+	switch {
+	case !sees(r.user, name):
+		return errHidden
+	case !known:
+		return fault.New(fault.NotFound, "no vhost '%s'", name)
+	}
+	return nil
+}
+
+// sees reports whether a user may know of what is in a virtual host.
+func sees(u *metadata.User, vhost string) bool {
+	_, allowed := u.Permissions[vhost]
+	return allowed || u.HasTag(monitor.tags...)
+}
+
+func refuse(w http.ResponseWriter, reason string) {
+	w.Header().Set("WWW-Authenticate", `Basic realm="Warren"`)
+	write(w, http.StatusUnauthorized, map[string]string{"error": "not_authorized", "reason": reason})
 }
 
 func loopback(addr string) bool {
@@ -136,7 +246,16 @@ func write(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(b, '\n'))
 }
 
-func read(r *http.Request, v any) error {
+// changed answers a change: 201 if it made something, 204 if that was there.
+func changed(w http.ResponseWriter, existed bool) {
+	if existed {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.WriteHeader(http.StatusCreated)
+}
+
+func read(r *request, v any) error {
 	d := json.NewDecoder(r.Body)
 	if err := d.Decode(v); err != nil {
 		return fmt.Errorf("%w: body: %w", errBadRequest, err)

@@ -30,6 +30,9 @@ type Config struct {
 	// Secret must be the same on all nodes.
 	Secret string
 
+	ChannelsMax int // channels of all connections to this node; 0: no limit
+	VHostsMax   int // virtual hosts of the cluster; 0: no limit
+
 	GuestPassword string // of the first user, guest; "guest"
 	Workers       int    // loops that drive the groups; one for each core, at most 4
 	GroupsPerNode int    // placement groups; 16

@@ -3,13 +3,11 @@ package node
 import (
 	"context"
 	"maps"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
-	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
@@ -21,21 +19,15 @@ type Consumer struct {
 	Queue   string
 	NoAck   bool
 
-	link    *Link
-	gate    atomic.Pointer[gate] // changes when the queue moves
-	queueID uint64
-	spec    consumerSpec
-	over    bool // under gate.mu: no delivery can come any more
+	link     *Link
+	internal bool                 // for answers: no permission is needed
+	gate     atomic.Pointer[gate] // changes when the queue moves
+	queueID  uint64
+	spec     consumerSpec
+	over     bool // under gate.mu: no delivery can come any more
 
 	mu   sync.Mutex
 	held map[uint64]struct{} // not settled, or not known to be
-}
-
-// ClientInfo describes the client behind a link, for those who list connections.
-type ClientInfo struct {
-	Name        string // "peer -> local"
-	Peer, Local net.Addr
-	Properties  message.Table // as the client sent them
 }
 
 // deliver takes deliveries from the group's leader. Those of an older epoch are
@@ -103,6 +95,11 @@ func (g *gate) refuseLocked(c *Consumer, ds []queue.Delivery) {
 
 // Consume subscribes. Session.Deliver may be called before it returns.
 func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
+	if !s.Internal {
+		if err := l.may(read, aQueue, s.Queue); err != nil {
+			return nil, err
+		}
+	}
 	q, err := l.ownQueue(s.Queue)
 	if err != nil {
 		return nil, err
@@ -127,7 +124,7 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 	}
 	c := &Consumer{
 		Channel: s.Channel, Tag: s.Tag, Queue: s.Queue, NoAck: s.NoAck,
-		link: l, queueID: q.ID, spec: spec, held: map[uint64]struct{}{},
+		link: l, internal: s.Internal, queueID: q.ID, spec: spec, held: map[uint64]struct{}{},
 	}
 	c.gate.Store(g)
 	g.mu.Lock()
@@ -192,6 +189,9 @@ func (c *Consumer) end(op requestOp) {
 // Get takes one message from a queue; ok is false if none is ready. c is what the
 // delivery is settled with.
 func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consumer, d Delivery, remaining uint32, ok bool, err error) {
+	if err := l.may(read, aQueue, queueName); err != nil {
+		return nil, d, 0, false, err
+	}
 	q, err := l.ownQueue(queueName)
 	if err != nil {
 		return nil, d, 0, false, err

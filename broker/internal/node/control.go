@@ -29,6 +29,8 @@ func (n *Node) topologyChanged(changes []metadata.Change) {
 			for _, group := range n.groupsFor(c.Queue) {
 				n.host.Post(group, configEvent{c.Queue})
 			}
+		case metadata.AccessChanged:
+			n.accessChanged()
 		default:
 			n.kickControl()
 		}

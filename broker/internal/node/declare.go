@@ -16,18 +16,25 @@ func (l *Link) ExchangeDeclare(ctx context.Context, x ExchangeSpec, passive bool
 		VHost: l.vhost, Name: x.Name, Type: x.Type, Durable: x.Durable, AutoDelete: x.AutoDelete,
 		Internal: x.Internal, Args: metadata.Args{Table: x.Args},
 	}
+	if x.Name == "" {
+		return fault.New(fault.AccessRefused, "operation not permitted on the default exchange")
+	}
+	if err := l.mayDeclare(anExchange, x.Name, passive); err != nil {
+		return err
+	}
 	l.n.topologyMu.RLock()
 	have, f := l.n.topology.Exchange(l.vhost, x.Name)
 	l.n.topologyMu.RUnlock()
 	switch {
-	case x.Name == "":
-		return fault.New(fault.AccessRefused, "operation not permitted on the default exchange")
 	case passive && f != nil:
 		return f
 	case passive:
 		return nil
 	case f == nil:
 		return asError(have.Equivalent(&want))
+	}
+	if err := l.mayAlternate(x.Name, x.Args); err != nil {
+		return err
 	}
 	return l.n.declareExchange(ctx, metadata.ExchangeDeclare{Exchange: want})
 }
@@ -59,6 +66,9 @@ func (l *Link) ExchangeDelete(ctx context.Context, name string, ifUnused bool) e
 	if name == "" {
 		return fault.New(fault.AccessRefused, "operation not permitted on the default exchange")
 	}
+	if err := l.may(configure, anExchange, name); err != nil {
+		return err
+	}
 	_, err := l.n.propose(ctx, &metadata.Command{ExchangeDelete: &metadata.ExchangeDelete{VHost: l.vhost, Name: name, IfUnused: ifUnused}})
 	return err
 }
@@ -84,6 +94,9 @@ func (l *Link) Unbind(ctx context.Context, b BindingSpec) error {
 }
 
 func (l *Link) binding(b BindingSpec) (*metadata.BindCommand, error) {
+	if err := l.mayBind(b); err != nil {
+		return nil, err
+	}
 	if !b.ToExchange {
 		if _, err := l.ownQueue(b.Destination); err != nil {
 			return nil, err
@@ -98,16 +111,28 @@ func (l *Link) binding(b BindingSpec) (*metadata.BindCommand, error) {
 // ready for use.
 func (l *Link) QueueDeclare(ctx context.Context, s QueueSpec, passive bool) (QueueInfo, error) {
 	if passive {
+		if err := l.mayDeclare(aQueue, s.Name, passive); err != nil {
+			return QueueInfo{}, err
+		}
 		q, err := l.queue(s.Name)
 		if err != nil {
 			return QueueInfo{}, err
 		}
 		return l.n.stat(ctx, q)
 	}
-	if s.Name == "" {
+	if s.Name != "" {
+		l.n.topologyMu.RLock()
+		s.Args = l.n.topology.WithDefaultType(l.vhost, s.Durable, s.Exclusive, s.AutoDelete, s.Args)
+		l.n.topologyMu.RUnlock()
+	} else {
 		s.Name = generatedName()
 		if v, ok := s.Args.Get("x-queue-type"); ok && v == string(metadata.Quorum) {
 			return QueueInfo{}, fault.New(fault.PreconditionFailed, "Cannot declare a server-named queue for type quorum")
+		}
+	}
+	if !s.Internal {
+		if err := l.may(configure, aQueue, s.Name); err != nil {
+			return QueueInfo{}, err
 		}
 	}
 	if f := metadata.CheckQueue(l.vhost, s.Name, s.Durable, s.Exclusive, s.AutoDelete, s.Args); f != nil {
@@ -133,6 +158,9 @@ func (l *Link) QueueDeclare(ctx context.Context, s QueueSpec, passive bool) (Que
 			return QueueInfo{}, f
 		}
 		return l.n.stat(ctx, have)
+	}
+	if err := l.mayDeadLetter(s.Name, s.Args); err != nil {
+		return QueueInfo{}, err
 	}
 	q, err := l.n.declareQueue(ctx, want)
 	if err != nil {
@@ -222,6 +250,9 @@ func generatedName() string {
 // QueueDelete deletes a queue and returns how many messages were ready; one that is
 // not there is deleted already.
 func (l *Link) QueueDelete(ctx context.Context, name string, ifUnused, ifEmpty bool) (uint32, error) {
+	if err := l.may(configure, aQueue, name); err != nil {
+		return 0, err
+	}
 	q, err := l.ownQueue(name)
 	switch {
 	case err == nil:
@@ -247,6 +278,9 @@ func (l *Link) QueueDelete(ctx context.Context, name string, ifUnused, ifEmpty b
 
 // QueuePurge removes the ready messages and returns how many they were.
 func (l *Link) QueuePurge(ctx context.Context, name string) (uint32, error) {
+	if err := l.may(read, aQueue, name); err != nil {
+		return 0, err
+	}
 	q, err := l.queue(name)
 	if err != nil {
 		return 0, err

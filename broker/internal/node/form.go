@@ -17,9 +17,22 @@ import (
 
 // call is a request to a node that need not be in the same cluster.
 type call struct {
-	Op   string // probe, join, queues
-	Node *metadata.Node
+	Op          string
+	Node        *metadata.Node // join
+	VHost, User string         // count
+	Name        string         // close
+	Reason      string
 }
+
+// The calls. The last four are answered to members of the cluster only.
+const (
+	callProbe       = "probe"
+	callJoin        = "join"
+	callQueues      = "queues"
+	callCount       = "count"
+	callConnections = "connections"
+	callClose       = "close"
+)
 
 // callReply answers it.
 type callReply struct {
@@ -28,6 +41,10 @@ type callReply struct {
 	ClusterID string
 	Peers     map[uint64]string // the members' peer addresses
 	Queues    []QueueStatus
+
+	Counts      counts
+	Connections []ConnectionStatus
+	Closed      int
 }
 
 const (
@@ -44,16 +61,16 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		r.Error = err.Error()
 	}
 	switch c.Op {
-	case "probe":
-	case "join":
+	case callProbe:
+	case callJoin:
 		if err := n.admit(c.Node); err != nil {
 			r.Error = err.Error()
 		}
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
-	case "queues":
+	case callQueues, callCount, callConnections, callClose:
 		if from.ClusterID == r.ClusterID {
-			r.Queues = n.localQueues(n.ctx)
+			n.answerMember(c, &r)
 		}
 	default:
 		r.Error = fmt.Sprintf("call %q is unknown", c.Op)
@@ -63,6 +80,20 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		panic("node: " + err.Error()) // plain data: can't fail
 	}
 	return b
+}
+
+// answerMember answers a call that only members of the cluster may make.
+func (n *Node) answerMember(c call, r *callReply) {
+	switch c.Op {
+	case callQueues:
+		r.Queues = n.localQueues(n.ctx)
+	case callCount:
+		r.Counts = n.countHere(c.VHost, c.User)
+	case callConnections:
+		r.Connections = n.connectionsHere()
+	case callClose:
+		r.Closed = n.closeHere(c.Name, c.Reason)
+	}
 }
 
 // admit takes a node into this node's cluster.
@@ -153,7 +184,7 @@ func (n *Node) tryEnter() (done bool, waiting string, err error) {
 	}
 	lowest, missing := true, ""
 	for _, addr := range peers {
-		r, err := n.callNode(n.ctx, addr, call{Op: "probe"})
+		r, err := n.callNode(n.ctx, addr, call{Op: callProbe})
 		switch {
 		case err != nil:
 			missing = fmt.Sprintf("%s: %v", addr, err)
@@ -175,7 +206,7 @@ func (n *Node) tryEnter() (done bool, waiting string, err error) {
 }
 
 func (n *Node) join(addr string) (bool, string, error) {
-	r, err := n.callNode(n.ctx, addr, call{Op: "join", Node: n.record()})
+	r, err := n.callNode(n.ctx, addr, call{Op: callJoin, Node: n.record()})
 	if err != nil {
 		return false, fmt.Sprintf("join through %s: %v", addr, err), nil
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 )
@@ -63,6 +63,8 @@ type QueueSpec struct {
 	Name                           string // "" asks for a generated amq.gen- name
 	Durable, Exclusive, AutoDelete bool
 	Args                           message.Table
+	// Internal is set on a queue that the front end needs for itself: no permission is.
+	Internal bool
 }
 
 // QueueInfo is the answer to a declare.
@@ -99,6 +101,8 @@ type ConsumeSpec struct {
 	// Shared says that the channel has a limit that its consumers share.
 	Shared bool
 	Args   message.Table
+	// Internal is set for a queue that the front end declared for itself.
+	Internal bool
 }
 
 // Link is one client connection's handle on the broker.
@@ -109,6 +113,8 @@ type Link struct {
 	info    ClientInfo
 	owner   metadata.ConnID
 	session Session
+	since   time.Time
+	known   *access // the front end's goroutine's
 
 	bytes atomic.Int64 // published and settled, and not applied yet
 	room  chan struct{}
@@ -118,33 +124,12 @@ type Link struct {
 	exclusive bool // has declared an exclusive queue
 	closed    bool
 
+	// Under Node.linksMu.
+	open     bool // it was let in
+	channels map[uint16]struct{}
+
 	route  []*metadata.Queue // scratch of Publish
 	groups []gateTarget
-}
-
-// Connect gives a client that has logged in its link to a virtual host.
-func (n *Node) Connect(_ context.Context, vhost, user string, info ClientInfo, s Session) (*Link, error) {
-	n.topologyMu.RLock()
-	u, known := n.topology.Users[user], n.topology.VHosts[vhost] != nil
-	n.topologyMu.RUnlock()
-	if !known {
-		return nil, fault.Hard(fault.NotAllowed, "vhost %s not found", vhost)
-	}
-	if u == nil {
-		return nil, fault.Hard(fault.NotAllowed, "access to vhost '%s' refused for user '%s'", vhost, user)
-	}
-	if _, ok := u.Permissions[vhost]; !ok {
-		return nil, fault.Hard(fault.NotAllowed, "access to vhost '%s' refused for user '%s'", vhost, user)
-	}
-	l := &Link{
-		n: n, vhost: vhost, user: user, info: info, session: s, room: make(chan struct{}, 1),
-		owner:     metadata.ConnID{Replica: n.id.Replica, Incarnation: n.id.Incarnation, Serial: n.linkSerial.Add(1)},
-		consumers: map[*Consumer]struct{}{},
-	}
-	n.linksMu.Lock()
-	n.links[l] = struct{}{}
-	n.linksMu.Unlock()
-	return l, nil
 }
 
 // Close ends the link: consumers go, what they hold goes back, exclusive queues are
@@ -159,9 +144,7 @@ func (l *Link) Close() {
 	consumers, exclusive := l.consumers, l.exclusive
 	l.consumers = nil
 	l.mu.Unlock()
-	l.n.linksMu.Lock()
-	delete(l.n.links, l)
-	l.n.linksMu.Unlock()
+	l.n.removeLink(l)
 	for c := range consumers {
 		c.end(opDown)
 	}

@@ -113,7 +113,7 @@ func (m *metaMachine) Restore(data []byte) error {
 		changes = append(changes, metadata.Change{Kind: metadata.NodeSet, Node: name})
 	}
 	n.topologyMu.Unlock()
-	n.topologyChanged(changes)
+	n.topologyChanged(append(changes, metadata.Change{Kind: metadata.AccessChanged}))
 	n.waitersMu.Lock()
 	for serial, w := range n.waiters {
 		delete(n.waiters, serial)

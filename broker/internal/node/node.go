@@ -51,8 +51,12 @@ type Node struct {
 	gatesMu sync.RWMutex
 	gates   map[gateKey]*gate
 
+	accessVersion atomic.Uint64 // grows with each change of users, permissions, virtual hosts
+	patterns      auth.Patterns
+
 	linksMu    sync.Mutex
 	links      map[*Link]struct{}
+	tally      tally
 	linkSerial atomic.Uint64
 	consumerID atomic.Uint64
 
@@ -94,7 +98,7 @@ func open(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, id: id, topology: metadata.New(),
 		waiters: map[uint64]chan outcome{}, asked: map[uint64]chan reply{}, peerApplied: map[uint64]uint64{},
-		gates: map[gateKey]*gate{}, links: map[*Link]struct{}{},
+		gates: map[gateKey]*gate{}, links: map[*Link]struct{}{}, tally: newTally(),
 		kick: make(chan struct{}, 1), failure: make(chan error, 1),
 	}
 	n.spread.L = &n.spreadMu
@@ -266,17 +270,6 @@ func (n *Node) AwaitReady(ctx context.Context) error {
 }
 
 const readyInterval = 20 * time.Millisecond
-
-// Authenticate checks a user's password.
-func (n *Node) Authenticate(user, password string) error {
-	n.topologyMu.RLock()
-	u := n.topology.Users[user]
-	n.topologyMu.RUnlock()
-	if u == nil || !auth.Verify(auth.Algorithm(u.Hashing), u.PasswordHash, password) {
-		return fault.Hard(fault.AccessRefused, "Login was refused using authentication mechanism PLAIN. For details see the broker logfile.")
-	}
-	return nil
-}
 
 // proposeLater makes a change of the topology in the background.
 func (n *Node) proposeLater(c *metadata.Command) {

@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"maps"
-	"slices"
 
 	"github.com/warren-mq/warren/broker/internal/metadata"
 )
@@ -32,24 +30,4 @@ func (n *Node) SetPolicy(ctx context.Context, p metadata.Policy) error {
 	}
 	_, err := n.propose(ctx, &metadata.Command{PolicySet: &p})
 	return err
-}
-
-// ClearPolicy removes a policy.
-func (n *Node) ClearPolicy(ctx context.Context, vhost, name string) error {
-	_, err := n.propose(ctx, &metadata.Command{PolicyClear: &metadata.PolicyClear{VHost: vhost, Name: name}})
-	return err
-}
-
-// Policies returns all policies, by virtual host and name.
-func (n *Node) Policies() []metadata.Policy {
-	n.topologyMu.RLock()
-	defer n.topologyMu.RUnlock()
-	var all []metadata.Policy
-	for _, v := range slices.Sorted(maps.Keys(n.topology.VHosts)) {
-		policies := n.topology.VHosts[v].Policies
-		for _, name := range slices.Sorted(maps.Keys(policies)) {
-			all = append(all, *policies[name])
-		}
-	}
-	return all
 }

@@ -43,11 +43,16 @@ func (l *Link) Prepare(m *message.Message) (*Publication, error) {
 }
 
 func (l *Link) prepare(p *Publication) (err error) {
+	if err = l.may(write, anExchange, p.Message.Exchange); err != nil {
+		return err
+	}
 	if p.queues, err = l.n.routeMessage(l.vhost, p.Message, p.queues, true); err != nil {
 		return err
 	}
-	p.ttl, err = expiration(p.Message)
-	return err
+	if p.ttl, err = expiration(p.Message); err != nil {
+		return err
+	}
+	return l.maySend(p.Message)
 }
 
 // Send puts a message on its way; it never blocks. With a number, Session.Confirm

@@ -20,15 +20,18 @@ type QueueStatus struct {
 	AutoDelete bool
 	Exclusive  bool
 	Args       metadata.Args
-	Policy     string   // the policy that applies, "" for none
-	Leader     string   // node; "" if none is known
-	Members    []string // nodes that hold the messages
-	Online     []string // those of them that are up
-	Ready      int
-	Unacked    int
-	Consumers  int
-	Bytes      int64
-	State      string // running, down
+	Policy     string // the policy that applies, "" for none
+	// OperatorPolicy is the operator's beside it, Definition what both come to.
+	OperatorPolicy string
+	Definition     map[string]any
+	Leader         string   // node; "" if none is known
+	Members        []string // nodes that hold the messages
+	Online         []string // those of them that are up
+	Ready          int
+	Unacked        int
+	Consumers      int
+	Bytes          int64
+	State          string // running, down
 }
 
 // NodeStatus is one node as tools show it.
@@ -88,7 +91,6 @@ func (n *Node) localQueues(ctx context.Context) []QueueStatus {
 func (n *Node) Queues(ctx context.Context) []QueueStatus {
 	counts := map[uint64]QueueStatus{}
 	var mu sync.Mutex
-	var wg sync.WaitGroup
 	add := func(list []QueueStatus) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -96,18 +98,8 @@ func (n *Node) Queues(ctx context.Context) []QueueStatus {
 			counts[s.ID] = s
 		}
 	}
-	for replica, addr := range n.peerReplicas() {
-		if !n.transport.Alive(replica) {
-			continue
-		}
-		wg.Go(func() {
-			if r, err := n.callNode(ctx, addr, call{Op: "queues"}); err == nil {
-				add(r.Queues)
-			}
-		})
-	}
 	add(n.localQueues(ctx))
-	wg.Wait()
+	n.eachPeer(ctx, call{Op: callQueues}, func(r callReply) { add(r.Queues) })
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
 	var all []QueueStatus
@@ -130,6 +122,10 @@ func (n *Node) describe(q *metadata.Queue, counts map[uint64]QueueStatus) QueueS
 	if p := n.topology.PolicyOf(q); p != nil {
 		s.Policy = p.Name
 	}
+	if p := n.topology.OperatorPolicyOf(q); p != nil {
+		s.OperatorPolicy = p.Name
+	}
+	s.Definition = n.topology.Definition(q)
 	s.Members = []string{q.Node}
 	if g := n.topology.Groups[q.Group]; g != nil {
 		s.Members = g.Members

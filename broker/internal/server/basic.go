@@ -2,7 +2,6 @@ package server
 
 import (
 	"github.com/warren-mq/warren/broker/internal/amqp"
-	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/node"
 )
@@ -20,9 +19,6 @@ func (s *session) basicPublish(ch *channel, m *amqp.BasicPublish) error {
 // client sees the return, if it asked for one, before the confirm.
 func (s *session) publish(ch *channel) error {
 	m, mandatory := ch.assembly.take()
-	if err := s.checkUser(m); err != nil {
-		return err
-	}
 	if err := ch.addressReplies(m); err != nil {
 		return err
 	}
@@ -58,15 +54,6 @@ func (s *session) returnMessage(ch *channel, m *message.Message) {
 		Exchange: m.Exchange, RoutingKey: m.RoutingKey,
 	})
 	s.sendContent(ch.number, m, 0, 0)
-}
-
-// checkUser refuses a message that claims another user as its sender.
-func (s *session) checkUser(m *message.Message) error {
-	id, ok := message.PeekShort(m.Properties, message.HasUserID)
-	if ok && string(id) != s.user {
-		return fault.New(fault.PreconditionFailed, "user_id property set to '%s' but authenticated user was '%s'", id, s.user)
-	}
-	return nil
 }
 
 // deliver sends deliveries to the client. Those of a consumer that is no more go back.

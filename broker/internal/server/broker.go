@@ -12,6 +12,8 @@ import (
 type Broker interface {
 	// Authenticate refuses a wrong password with fault.AccessRefused.
 	Authenticate(user, password string) error
+	// Identify refuses an unknown user, who has been authenticated by other means.
+	Identify(user string) error
 	// Connect opens a link for an authenticated user; refusals end the connection.
 	Connect(ctx context.Context, vhost, user string, info node.ClientInfo, s node.Session) (Link, error)
 }
@@ -23,6 +25,10 @@ type Link interface {
 	Queues
 	Publisher
 	Deliverer
+	Channels
+	// Reauthorize looks at the user's permissions anew and returns the consumers that
+	// may no longer read their queue; its error ends the connection.
+	Reauthorize() (lost []*node.Consumer, err error)
 	// Close takes back what the connection held: consumers, unacked deliveries,
 	// exclusive queues.
 	Close()
@@ -41,6 +47,13 @@ type Queues interface {
 	QueueDeclare(ctx context.Context, q node.QueueSpec, passive bool) (node.QueueInfo, error)
 	QueueDelete(ctx context.Context, name string, ifUnused, ifEmpty bool) (uint32, error)
 	QueuePurge(ctx context.Context, name string) (uint32, error)
+}
+
+// Channels is the link's part for counting channels.
+type Channels interface {
+	// OpenChannel fails if there are as many as may be.
+	OpenChannel(ctx context.Context, number uint16) error
+	CloseChannel(number uint16)
 }
 
 // Publisher is the link's part for publishing.
@@ -70,6 +83,7 @@ type Deliverer interface {
 // Connector is a broker whose links have a type of their own.
 type Connector[L Link] interface {
 	Authenticate(user, password string) error
+	Identify(user string) error
 	Connect(ctx context.Context, vhost, user string, info node.ClientInfo, s node.Session) (L, error)
 }
 

@@ -23,7 +23,7 @@ type channel struct {
 	epoch     uint64 // tells this channel from an older one of the same number
 }
 
-func (s *session) channelOpen(number uint16, _ *amqp.ChannelOpen) error {
+func (s *session) channelOpen(ctx context.Context, number uint16) error {
 	if ch := s.channels[number]; ch != nil {
 		if ch.closing {
 			return nil
@@ -34,6 +34,11 @@ func (s *session) channelOpen(number uint16, _ *amqp.ChannelOpen) error {
 		return amqp.Errorf(amqp.NotAllowed, "number of channels opened (%d) has reached the negotiated channel_max (%d)",
 			len(s.channels), s.channelMax)
 	}
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	if err := s.link.OpenChannel(ctx, number); err != nil {
+		return err
+	}
 	s.epoch++
 	s.channels[number] = &channel{number: number, consumers: map[string]*consumer{}, epoch: s.epoch}
 	s.send(number, &amqp.ChannelOpenOK{})
@@ -43,7 +48,7 @@ func (s *session) channelOpen(number uint16, _ *amqp.ChannelOpen) error {
 // channelClose answers the client's channel.close.
 func (s *session) channelClose(ctx context.Context, ch *channel) error {
 	s.release(ctx, ch)
-	delete(s.channels, ch.number)
+	s.forgetChannel(ch)
 	s.send(ch.number, &amqp.ChannelCloseOK{})
 	return nil
 }
@@ -61,10 +66,16 @@ func (s *session) closeChannel(ctx context.Context, ch *channel, x exception, id
 func (s *session) channelClosing(ch *channel, m amqp.Method) {
 	switch m.(type) {
 	case *amqp.ChannelCloseOK:
-		delete(s.channels, ch.number)
+		s.forgetChannel(ch)
 	case *amqp.ChannelClose: // both closed at once
 		s.send(ch.number, &amqp.ChannelCloseOK{})
 	}
+}
+
+// forgetChannel makes room for another channel of that number.
+func (s *session) forgetChannel(ch *channel) {
+	delete(s.channels, ch.number)
+	s.link.CloseChannel(ch.number)
 }
 
 // release gives back what a channel held.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
@@ -42,6 +43,12 @@ type Config struct {
 	MessageBytesMax int
 	// ConnectionsMax limits the open connections; 0 means no limit.
 	ConnectionsMax int
+	// ConsumersMax limits the consumers of a channel; 0 means no limit.
+	ConsumersMax int
+	// TrustedProxies may say in a PROXY protocol header whose connection they pass on.
+	TrustedProxies []netip.Prefix
+	// CertificateLogin says what of a verified certificate names the user of EXTERNAL.
+	CertificateLogin CertificateLogin
 	// LoopbackUsers may connect only from this machine.
 	LoopbackUsers []string
 	// Logger takes the listener's log; nil discards it.
@@ -58,6 +65,8 @@ func Defaults() Config {
 		Heartbeat:       60 * time.Second,
 		MessageBytesMax: 16 << 20,
 		LoopbackUsers:   []string{"guest"},
+
+		CertificateLogin: LoginDistinguishedName,
 	}
 }
 
@@ -75,6 +84,11 @@ func (c *Config) Validate() error {
 	}
 	if c.MessageBytesMax <= 0 || c.MessageBytesMax > 512<<20 {
 		errs = append(errs, fmt.Errorf("message size of %d bytes is not between 1 and %d", c.MessageBytesMax, 512<<20))
+	}
+	switch c.CertificateLogin {
+	case LoginDistinguishedName, LoginCommonName, LoginDNS, LoginEmail, LoginURI:
+	default:
+		errs = append(errs, fmt.Errorf("certificate login is %q, allowed are distinguished_name, common_name, san_dns, san_email and san_uri", c.CertificateLogin))
 	}
 	return errors.Join(errs...)
 }

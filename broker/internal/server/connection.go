@@ -1,13 +1,14 @@
 package server
 
 import (
+	"context"
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
 )
 
 // connectionMethod does what a method on channel 0 asks, once the connection is open.
-func (s *session) connectionMethod(m amqp.Method) error {
+func (s *session) connectionMethod(ctx context.Context, m amqp.Method) error {
 	switch m := m.(type) {
 	case *amqp.ConnectionClose:
 		s.log.Info("client closes", "code", m.ReplyCode, "text", m.ReplyText)
@@ -17,13 +18,34 @@ func (s *session) connectionMethod(m amqp.Method) error {
 		s.flush()
 		return nil
 	case *amqp.ConnectionUpdateSecret:
-		if err := s.srv.broker.Authenticate(s.user, m.NewSecret); err != nil {
-			return err
-		}
-		s.send(0, &amqp.ConnectionUpdateSecretOK{})
-		return nil
+		return s.updateSecret(ctx, m)
 	}
 	return amqp.Errorf(amqp.CommandInvalid, "%s is not a client's to send on channel 0 of an open connection", m.ID())
+}
+
+// updateSecret lets a client prove anew who it is. What it may do is looked at anew, too.
+func (s *session) updateSecret(ctx context.Context, m *amqp.ConnectionUpdateSecret) error {
+	if err := s.srv.broker.Authenticate(s.user, m.NewSecret); err != nil {
+		s.log.Warn("secret update refused", "user", s.user, "reason", m.Reason, "error", err)
+		return amqp.Errorf(amqp.NotAllowed, "New secret was refused by one of the backends")
+	}
+	lost, err := s.link.Reauthorize()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
+	defer cancel()
+	for _, nc := range lost {
+		if err := s.link.Cancel(ctx, nc); err != nil {
+			return err
+		}
+		s.hear(ctx) // its last deliveries go before its end
+		s.consumerCancelled(nc)
+	}
+	if !s.closing && !s.ended {
+		s.send(0, &amqp.ConnectionUpdateSecretOK{})
+	}
+	return nil
 }
 
 // closeConnection tells the client, gives all back and waits for close-ok, though not

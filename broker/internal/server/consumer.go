@@ -40,7 +40,11 @@ func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicCo
 	if ch.consumers[tag] != nil {
 		return amqp.Errorf(amqp.NotAllowed, "attempt to reuse consumer tag '%s'", tag)
 	}
-	if queue == directReplyTo {
+	if most := s.srv.cfg.ConsumersMax; most > 0 && len(ch.consumers) >= most {
+		return amqp.Errorf(amqp.NotAllowed, "reached maximum (%d) of consumers per channel", most)
+	}
+	internal := queue == directReplyTo
+	if internal {
 		if queue, err = s.replyQueue(ctx, ch, m); err != nil {
 			return err
 		}
@@ -49,6 +53,7 @@ func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicCo
 	c, err := s.link.Consume(ctx, node.ConsumeSpec{
 		Channel: ch.number, Tag: tag, Queue: queue, NoAck: m.NoAck, Exclusive: m.Exclusive,
 		Prefetch: ch.limiter.own(ch.prefetch), Shared: ch.limiter.limit > 0, Args: m.Arguments,
+		Internal: internal,
 	})
 	if err != nil {
 		return err

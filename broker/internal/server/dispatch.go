@@ -29,7 +29,7 @@ func (s *session) handle(ctx context.Context, f amqp.Frame) {
 		e, _ := err.(*amqp.Error)
 		s.fail(ctx, 0, e.Method, err)
 	case f.Channel == 0:
-		if err := s.connectionMethod(m); err != nil {
+		if err := s.connectionMethod(ctx, m); err != nil {
 			s.fail(ctx, 0, m.ID(), err)
 		}
 	default:
@@ -61,8 +61,8 @@ func (s *session) content(ctx context.Context, f amqp.Frame) {
 
 // channelMethod does what a method on a channel other than 0 asks.
 func (s *session) channelMethod(ctx context.Context, number uint16, m amqp.Method) error {
-	if m, ok := m.(*amqp.ChannelOpen); ok {
-		return s.channelOpen(number, m)
+	if _, ok := m.(*amqp.ChannelOpen); ok {
+		return s.channelOpen(ctx, number)
 	}
 	ch := s.channels[number]
 	switch {

@@ -24,6 +24,9 @@ type fakeBroker struct {
 	password  string
 	vhosts    []string
 	names     int
+	// For Reauthorize.
+	unreadable []string // queues
+	refused    error
 
 	// Hooks of single tests; nil for none.
 	onPublish func(l *fakeLink, channel uint16, number uint64, m *message.Message) (routed bool, err error)
@@ -79,6 +82,29 @@ func (b *fakeBroker) Authenticate(_, password string) error {
 		return fault.New(fault.AccessRefused, "wrong password")
 	}
 	return nil
+}
+
+func (b *fakeBroker) Identify(user string) error {
+	if user != "guest" {
+		return fault.New(fault.AccessRefused, "no user")
+	}
+	return nil
+}
+
+func (l *fakeLink) OpenChannel(context.Context, uint16) error { return nil }
+
+func (l *fakeLink) CloseChannel(uint16) {}
+
+func (l *fakeLink) Reauthorize() ([]*node.Consumer, error) {
+	l.b.mu.Lock()
+	defer l.b.mu.Unlock()
+	var lost []*node.Consumer
+	for c := range l.consumers {
+		if slices.Contains(l.b.unreadable, c.Queue) {
+			lost = append(lost, c)
+		}
+	}
+	return lost, l.b.refused
 }
 
 func (b *fakeBroker) Connect(

@@ -39,6 +39,9 @@ func (s *session) handshake(ctx context.Context) (agreed, error) {
 	if err := s.conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return agreed{}, err
 	}
+	if err := s.arrive(ctx); err != nil {
+		return agreed{}, err
+	}
 	if err := s.protocolHeader(); err != nil {
 		return agreed{}, err
 	}
@@ -62,13 +65,11 @@ func (s *session) handshake(ctx context.Context) (agreed, error) {
 // protocolHeader reads the first bytes. A client that wants another version is told ours.
 func (s *session) protocolHeader() error {
 	in := s.in
-	for in.end < amqp.HeaderBytes {
-		if err := in.fill(); err != nil {
-			return fmt.Errorf("protocol header: %w", err)
-		}
+	if err := in.fillTo(amqp.HeaderBytes); err != nil {
+		return fmt.Errorf("protocol header: %w", err)
 	}
 	b := in.cur.buf[:in.end]
-	if err := amqp.CheckHeader(b[:amqp.HeaderBytes]); err != nil {
+	if err := checkHeader(b[:amqp.HeaderBytes]); err != nil {
 		h := amqp.Header()
 		_, _ = s.conn.Write(h[:]) // the connection ends anyway
 		return err
@@ -81,7 +82,7 @@ func (s *session) protocolHeader() error {
 func (s *session) start() (message.Table, error) {
 	err := s.write(&amqp.ConnectionStart{
 		VersionMajor: 0, VersionMinor: 9, ServerProperties: s.srv.properties(),
-		Mechanisms: "PLAIN AMQPLAIN", Locales: "en_US",
+		Mechanisms: s.mechanisms(), Locales: "en_US",
 	})
 	if err != nil {
 		return nil, err
@@ -90,12 +91,12 @@ func (s *session) start() (message.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	user, password, err := credentials(m.Mechanism, m.Response)
+	l, err := s.login(m.Mechanism, m.Response)
 	if err != nil {
 		return nil, s.refuse(m.ID(), err)
 	}
-	if err := s.authenticate(user, password); err != nil {
-		s.log.Warn("login refused", "user", user, "error", err)
+	if err := s.authenticate(l); err != nil {
+		s.log.Warn("login refused", "user", l.user, "mechanism", m.Mechanism, "error", err)
 		if !capability(m.ClientProperties, "authentication_failure_close") {
 			select { // such a client takes a closed socket for the answer; no hurry for guessers
 			case <-time.After(silentCloseDelay):
@@ -106,16 +107,20 @@ func (s *session) start() (message.Table, error) {
 		return nil, s.refuse(0, fault.New(fault.AccessRefused,
 			"Login was refused using authentication mechanism %s. For details see the broker logfile.", m.Mechanism))
 	}
-	s.user = user
+	s.user, s.mechanism = l.user, m.Mechanism
 	s.cancelNotify = capability(m.ClientProperties, "consumer_cancel_notify")
 	return m.ClientProperties, nil
 }
 
-func (s *session) authenticate(user, password string) error {
-	if slices.Contains(s.srv.cfg.LoopbackUsers, user) && !loopback(s.conn.RemoteAddr()) {
-		return fault.New(fault.AccessRefused, "user '%s' can only connect via localhost", user)
+func (s *session) authenticate(l login) error {
+	err := s.srv.broker.Identify(l.user)
+	if !l.certified {
+		err = s.srv.broker.Authenticate(l.user, l.password)
 	}
-	return s.srv.broker.Authenticate(user, password)
+	if err == nil && slices.Contains(s.srv.cfg.LoopbackUsers, l.user) && !loopback(s.peer) {
+		return fault.New(fault.AccessRefused, "user '%s' can only connect via localhost", l.user)
+	}
+	return err
 }
 
 // loopback says if a peer is on this machine. An address that is no TCP address is one of
@@ -148,7 +153,8 @@ func (s *session) tune() (heartbeat time.Duration, err error) {
 	s.channelMax = m.ChannelMax
 	s.frameMax = int(m.FrameMax)
 	s.in.frameMax = m.FrameMax
-	return time.Duration(m.Heartbeat) * time.Second, nil
+	s.heartbeat = time.Duration(m.Heartbeat) * time.Second
+	return s.heartbeat, nil
 }
 
 // negotiated checks a client's answer to a proposal. 0 stands for no limit.
@@ -174,8 +180,9 @@ func (s *session) open(ctx context.Context, client message.Table) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	info := node.ClientInfo{
-		Name: s.conn.RemoteAddr().String() + " -> " + s.conn.LocalAddr().String(),
-		Peer: s.conn.RemoteAddr(), Local: s.conn.LocalAddr(), Properties: client,
+		Name: s.peer.String() + " -> " + s.local.String(), Peer: s.peer, Local: s.local, Properties: client,
+		Mechanism: s.mechanism, ChannelMax: s.channelMax, FrameMax: uint32(s.frameMax), Heartbeat: s.heartbeat,
+		TLS: s.tlsInfo, Traffic: s.traffic,
 	}
 	link, err := s.srv.broker.Connect(ctx, m.VirtualHost, s.user, info, s.inbox)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/node"
 )
 
 // chunk is a read buffer with the frames found in it: the unit in which frames travel
@@ -19,6 +20,7 @@ type chunk struct {
 // then the reader's goroutine owns it; only free is shared.
 type inbound struct {
 	conn     net.Conn
+	traffic  *node.Traffic
 	frameMax uint32
 	idle     time.Duration // without a byte for so long the client is dead; 0: for ever
 
@@ -28,9 +30,9 @@ type inbound struct {
 	free chan *chunk
 }
 
-func newInbound(conn net.Conn) *inbound {
+func newInbound(conn net.Conn, traffic *node.Traffic) *inbound {
 	return &inbound{
-		conn: conn, frameMax: handshakeBytesMax, size: chunkBytesMin,
+		conn: conn, traffic: traffic, frameMax: handshakeBytesMax, size: chunkBytesMin,
 		cur: &chunk{buf: make([]byte, chunkBytesMin)}, free: make(chan *chunk, chunksMax),
 	}
 }
@@ -67,6 +69,8 @@ func (in *inbound) fill() error {
 	n, err := in.conn.Read(in.cur.buf[in.end:])
 	in.end += n
 	if n > 0 {
+		in.traffic.Received.Add(uint64(n))
+		in.traffic.Reads.Add(1)
 		return nil // the socket tells its error again
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
+	"github.com/warren-mq/warren/broker/internal/node"
 )
 
 // packet is what one turn of the session has to send. Large bodies are not copied: refs
@@ -54,6 +55,7 @@ func (p *packet) slices(dst net.Buffers) net.Buffers {
 // writer's goroutine writes all there are at once and owns the heartbeat.
 type outbound struct {
 	conn      net.Conn
+	traffic   *node.Traffic
 	heartbeat time.Duration // 0: none
 	written   func()        // wakes the session
 	wake      chan struct{}
@@ -68,8 +70,8 @@ type outbound struct {
 	waiting bool // the session reads nothing until there is room
 }
 
-func newOutbound(conn net.Conn, heartbeat time.Duration, written func()) *outbound {
-	return &outbound{conn: conn, heartbeat: heartbeat, written: written, wake: make(chan struct{}, 1)}
+func newOutbound(conn net.Conn, traffic *node.Traffic, heartbeat time.Duration, written func()) *outbound {
+	return &outbound{conn: conn, traffic: traffic, heartbeat: heartbeat, written: written, wake: make(chan struct{}, 1)}
 }
 
 // packet returns an empty packet.
@@ -159,6 +161,7 @@ func (o *outbound) writeAll() {
 		packets, closed = o.takeAll(packets[:0])
 		if err == nil && len(packets) > 0 {
 			busy = true
+			o.traffic.Writes.Add(1)
 			bufs, err = o.write(packets, bufs[:0])
 		}
 		if o.done(packets, err) {
@@ -199,6 +202,7 @@ func (o *outbound) done(packets []*packet, err error) (tell bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, p := range packets {
+		o.traffic.Sent.Add(uint64(p.size))
 		o.bytes -= p.size
 		o.handed = append(o.handed, p.handed...)
 		p.reset()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
 	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/node"
 )
 
 // rawConn is a client that sends what the standard client never would.
@@ -24,7 +25,7 @@ type rawConn struct {
 // newRaw sends the protocol header and takes connection.start.
 func newRaw(t testing.TB, c net.Conn) *rawConn {
 	t.Helper()
-	r := &rawConn{Conn: c, t: t, in: newInbound(c), d: amqp.NewDecoder()}
+	r := &rawConn{Conn: c, t: t, in: newInbound(c, new(node.Traffic)), d: amqp.NewDecoder()}
 	r.in.frameMax = 1 << 20
 	t.Cleanup(func() { _ = c.Close() })
 	h := amqp.Header()

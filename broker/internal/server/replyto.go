@@ -25,7 +25,7 @@ func (s *session) replyQueue(ctx context.Context, ch *channel, m *amqp.BasicCons
 	case ch.replies.queue != "":
 		return "", fault.New(fault.PreconditionFailed, "reply consumer already set")
 	}
-	info, err := s.link.QueueDeclare(ctx, node.QueueSpec{Exclusive: true, AutoDelete: true}, false)
+	info, err := s.link.QueueDeclare(ctx, node.QueueSpec{Exclusive: true, AutoDelete: true, Internal: true}, false)
 	return info.Name, err
 }
 

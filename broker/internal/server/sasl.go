@@ -7,6 +7,35 @@ import (
 	"github.com/warren-mq/warren/broker/internal/message"
 )
 
+// external takes the user from the certificate that the client has shown.
+const external = "EXTERNAL"
+
+// login is who a client says it is, and how it proves it.
+type login struct {
+	user, password string
+	certified      bool // a verified certificate names the user
+}
+
+// mechanisms returns those that the server offers.
+func (s *session) mechanisms() string {
+	if s.certified != "" {
+		return "PLAIN AMQPLAIN " + external
+	}
+	return "PLAIN AMQPLAIN"
+}
+
+// login reads a client's answer.
+func (s *session) login(mechanism, response string) (l login, err error) {
+	if mechanism == external {
+		if s.certified == "" {
+			return l, amqp.Errorf(amqp.CommandInvalid, "invalid authentication mechanism '%s'", mechanism)
+		}
+		return login{user: s.certified, certified: true}, nil
+	}
+	l.user, l.password, err = credentials(mechanism, response)
+	return l, err
+}
+
 // credentials reads user and password from a client's answer in one of the mechanisms
 // that the server offers.
 //

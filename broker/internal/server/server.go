@@ -7,6 +7,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,7 +47,10 @@ func New(cfg Config, b Broker) (*Server, error) {
 
 // Serve accepts connections until Shutdown or ctx's end, then returns nil, or until the
 // listener fails. It closes the listener. Connections go on until Shutdown.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+func (s *Server) Serve(ctx context.Context, l net.Listener) error { return s.ServeTLS(ctx, l, nil) }
+
+// ServeTLS is Serve with TLS on top of the connections, if secure is set.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, secure *tls.Config) error {
 	if !s.addListener(l) {
 		return errors.Join(net.ErrClosed, l.Close())
 	}
@@ -57,7 +61,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		switch {
 		case err == nil:
 			delay = 0
-			s.start(context.WithoutCancel(ctx), conn)
+			s.start(context.WithoutCancel(ctx), conn, secure)
 		case s.isClosed(), ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -99,8 +103,8 @@ func (s *Server) isClosed() bool {
 }
 
 // start runs a session for conn, unless the server is closed.
-func (s *Server) start(ctx context.Context, conn net.Conn) {
-	n := newSession(s, conn)
+func (s *Server) start(ctx context.Context, conn net.Conn, secure *tls.Config) {
+	n := newSession(s, conn, secure)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -140,7 +144,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for n := range s.sessions {
 		n.inbox.Abort(ReasonShutdown)
 		if !n.opened.Load() {
-			_ = n.conn.Close() // nobody there yet who could be told
+			_ = n.socket.Close() // nobody there yet who could be told
 		}
 	}
 	s.mu.Unlock()
@@ -157,7 +161,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = ctx.Err()
 		s.mu.Lock()
 		for n := range s.sessions {
-			_ = n.conn.Close()
+			_ = n.socket.Close()
 		}
 		s.mu.Unlock()
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -18,9 +19,18 @@ import (
 // session owns a connection's state. Its goroutine is the only one that touches any of
 // it, but for inbox, in and out, which say themselves who may do what.
 type session struct {
-	srv   *Server
-	conn  net.Conn
-	log   *slog.Logger
+	srv    *Server
+	socket net.Conn
+	tls    *tls.Config // nil: the listener has none
+	conn   net.Conn    // the socket, or TLS on top of it
+	log    *slog.Logger
+	// The ends of the connection: the socket's, or what a trusted proxy says.
+	peer, local net.Addr
+	tlsInfo     *node.TLSInfo
+	certified   string // the user that a verified certificate names, "" for none
+	mechanism   string
+	traffic     *node.Traffic
+
 	inbox *inbox
 	// opened is set at connection.open: from then on an abort can be told.
 	opened atomic.Bool
@@ -32,6 +42,7 @@ type session struct {
 
 	user         string
 	vhost        string
+	heartbeat    time.Duration
 	frameMax     int
 	channelMax   uint16
 	cancelNotify bool // the client understands a server's basic.cancel
@@ -59,10 +70,12 @@ type session struct {
 	ended    bool
 }
 
-func newSession(srv *Server, conn net.Conn) *session {
+func newSession(srv *Server, conn net.Conn, secure *tls.Config) *session {
+	traffic := new(node.Traffic)
 	return &session{
-		srv: srv, conn: conn, inbox: newInbox(), in: newInbound(conn), decoder: amqp.NewDecoder(),
-		log:      srv.log.With("peer", conn.RemoteAddr().String()),
+		srv: srv, socket: conn, tls: secure, conn: conn, inbox: newInbox(), in: newInbound(conn, traffic), decoder: amqp.NewDecoder(),
+		log:  srv.log.With("peer", conn.RemoteAddr().String()),
+		peer: conn.RemoteAddr(), local: conn.LocalAddr(), traffic: traffic,
 		channels: map[uint16]*channel{}, consumers: map[*node.Consumer]*consumer{},
 		news: new(news), pkt: new(packet),
 	}
@@ -82,7 +95,7 @@ func (s *session) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var writer, reader sync.WaitGroup
-	s.out = newOutbound(s.conn, h.heartbeat, s.inbox.signal)
+	s.out = newOutbound(s.conn, s.traffic, h.heartbeat, s.inbox.signal)
 	writer.Go(s.out.writeAll)
 	batches := make(chan batch, 1)
 	var why error
