@@ -132,17 +132,19 @@ func (m *shardMachine) endConsumer(q *queue.Queue, c *queue.Consumer) {
 	m.autoDelete(q)
 }
 
-// autoDelete deletes an auto-delete queue whose last consumer went.
-func (m *shardMachine) autoDelete(q *queue.Queue) {
+// autoDelete deletes an auto-delete queue whose last consumer went, and says if it does.
+func (m *shardMachine) autoDelete(q *queue.Queue) bool {
 	if !q.Idle() || !m.used[q.ID] {
-		return
+		return false
 	}
 	m.n.topologyMu.RLock()
 	meta := m.n.topology.QueueByID(q.ID)
 	m.n.topologyMu.RUnlock()
-	if meta != nil && meta.AutoDelete {
-		m.n.proposeLater(&metadata.Command{QueueDelete: &metadata.QueueDelete{ID: q.ID}})
+	if meta == nil || !meta.AutoDelete {
+		return false
 	}
+	m.n.proposeLater(&metadata.Command{QueueDelete: &metadata.QueueDelete{ID: q.ID}})
+	return true
 }
 
 // replicaDown returns what the consumers of a dead node held: at once if its process

@@ -156,14 +156,17 @@ func (l *Link) Cancel(ctx context.Context, c *Consumer) error {
 	g.mu.Lock()
 	c.spec.Ended = true
 	g.mu.Unlock()
-	_, err := l.n.ask(ctx, g, request{Queue: c.queueID, Op: opCancel, Spec: c.spec})
+	a, err := l.n.ask(ctx, g, request{Queue: c.queueID, Op: opCancel, Spec: c.spec})
 	// Deliveries that were on their way came before the answer, and went back. Only now
 	// none can come that this node would have to give back.
 	g.mu.Lock()
 	c.over = true
 	g.forgetLocked(c)
 	g.mu.Unlock()
-	if fault.KindOf(err) == fault.NotFound {
+	if err == nil && a.Deleted { // the client may count on it
+		_, err = l.n.propose(ctx, &metadata.Command{QueueDelete: &metadata.QueueDelete{ID: c.queueID}})
+	}
+	if err != nil && fault.KindOf(err) == fault.NotFound {
 		return nil // the queue went first
 	}
 	return err

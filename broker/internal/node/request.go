@@ -51,6 +51,7 @@ type reply struct {
 	Ready     int
 	Unacked   int
 	Consumers int
+	Deleted   bool // the queue goes with its last consumer
 	Found     bool
 	Delivery  queue.Delivery
 	Remaining int
@@ -240,7 +241,7 @@ func (m *shardMachine) request(r request) {
 	case opCancel:
 		if c := q.Find(key); c != nil {
 			q.Cancel(c)
-			m.autoDelete(q)
+			a.Deleted = m.autoDelete(q)
 		}
 	case opDown:
 		if c := q.Find(key); c != nil {
@@ -270,6 +271,9 @@ func (m *shardMachine) request(r request) {
 }
 
 func (m *shardMachine) mayConsume(q *queue.Queue, s consumerSpec, key queue.ConsumerKey) *fault.Error {
+	if q.Config.Quorum {
+		return nil // such a queue does not know exclusive consumers
+	}
 	taken := q.Config.SingleActive && s.Exclusive // one of them at a time is another way to say the same
 	q.Consumers(func(c *queue.Consumer) {
 		if c.Key != key && (c.Exclusive || s.Exclusive) {
@@ -283,11 +287,11 @@ func (m *shardMachine) mayConsume(q *queue.Queue, s consumerSpec, key queue.Cons
 }
 
 func mayDelete(q *queue.Queue, r request) *fault.Error {
-	_, _, consumers := q.Counts()
+	ready, _, consumers := q.Counts()
 	if r.Unused && consumers > 0 {
 		return fault.New(fault.PreconditionFailed, "queue '%s' in vhost '%s' in use", q.Config.Name, q.Config.VHost)
 	}
-	if r.Empty && q.Len() > 0 {
+	if r.Empty && ready > 0 {
 		return fault.New(fault.PreconditionFailed, "queue '%s' in vhost '%s' not empty", q.Config.Name, q.Config.VHost)
 	}
 	return nil
