@@ -169,7 +169,7 @@ func (l *Link) mayDeclare(kind, name string, passive bool) error {
 	if l.may(read, kind, name) == nil || l.may(write, kind, name) == nil {
 		return nil
 	}
-	return fault.New(fault.AccessRefused, "access to %s '%s' in vhost '%s' refused for user '%s'", kind, name, l.vhost, l.user)
+	return err
 }
 
 // mayDeadLetter checks the permissions that a new queue's dead-letter exchange needs.

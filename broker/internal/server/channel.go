@@ -37,7 +37,8 @@ func (s *session) channelOpen(ctx context.Context, number uint16) error {
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
 	if err := s.link.OpenChannel(ctx, number); err != nil {
-		return err
+		s.fail(ctx, 0, 0, err) // not the method's fault: it is not named
+		return nil
 	}
 	s.epoch++
 	s.channels[number] = &channel{number: number, consumers: map[string]*consumer{}, epoch: s.epoch}
