@@ -58,6 +58,15 @@ type Config struct {
 	// is refused.
 	TrustedProxies []string
 
+	// MemoryLimit is how many bytes the process may use, DiskFreeLimit how many must be
+	// free where the data are. Beyond them, nobody may publish to any node of the cluster
+	// until there is room again; 0: 60% of the memory that there is, and 50 MiB.
+	MemoryLimit   uint64
+	DiskFreeLimit uint64
+	// ConsumerTimeout is how long a delivery may wait for its acknowledgement, unless
+	// queue or consumer say otherwise: 30 minutes if 0, for ever if negative.
+	ConsumerTimeout time.Duration
+
 	// Limits; 0 means none. Those of one virtual host or one user are no settings: they
 	// are kept with it.
 	ConnectionsMax int // client connections to this node
@@ -222,7 +231,9 @@ func (n *Node) open() error {
 	inner, err := node.Open(node.Config{
 		Name: c.Name, DataDir: c.DataDir, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
 		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
-		GuestPassword: c.GuestPassword, GroupsPerNode: c.GroupsPerNode, ChannelsMax: c.ChannelsMax, VHostsMax: c.VHostsMax, Logger: c.Logger.With("node", c.Name),
+		Watermarks:      node.Watermarks{Memory: c.MemoryLimit, DiskFree: c.DiskFreeLimit},
+		ConsumerTimeout: c.ConsumerTimeout,
+		GuestPassword:   c.GuestPassword, GroupsPerNode: c.GroupsPerNode, ChannelsMax: c.ChannelsMax, VHostsMax: c.VHostsMax, Logger: c.Logger.With("node", c.Name),
 	})
 	if err != nil {
 		return err
@@ -264,6 +275,15 @@ func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }
 
 // PeerAddr returns the address for other nodes.
 func (n *Node) PeerAddr() string { return n.current().PeerAddr() }
+
+// SetLimits changes the limits behind the alarms, as MemoryLimit and DiskFreeLimit of
+// Config set them.
+func (n *Node) SetLimits(memory, diskFree uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cfg.MemoryLimit, n.cfg.DiskFreeLimit = memory, diskFree
+	n.inner.SetWatermarks(node.Watermarks{Memory: memory, DiskFree: diskFree})
+}
 
 // Ready returns nil if the node can serve clients, else what it waits for.
 func (n *Node) Ready() error { return n.current().Ready() }

@@ -170,3 +170,10 @@ func (n *Node) URL() string { return "amqp://guest:guest@" + n.cfg.Listen + "/" 
 
 // HTTPAddr returns the address of the node's management API.
 func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }
+
+// SetLimits changes the limits in bytes behind the node's memory and disk alarms; 0 is
+// the default.
+func (n *Node) SetLimits(memory, diskFree uint64) {
+	n.cfg.MemoryLimit, n.cfg.DiskFreeLimit = memory, diskFree
+	n.b.SetLimits(memory, diskFree)
+}

@@ -34,6 +34,7 @@ var layers = map[string][]string{
 
 	// The shell.
 	"storage":  nil,
+	"resource": nil,
 	"raftnode": {"storage"},
 	"cluster":  {"raftnode", "storage"},
 
@@ -42,7 +43,7 @@ var layers = map[string][]string{
 	"certs":      nil,
 	"proxy":      nil,
 	"tracing":    {"message", "node"},
-	"node":       {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "auth"},
+	"node":       {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "auth", "resource"},
 	"server":     {"message", "amqp", "node", "proxy"},
 	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server"},
 	"sim":        {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "node"},

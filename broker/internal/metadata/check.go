@@ -23,7 +23,7 @@ var policyKeys = map[string]struct {
 	"alternate-exchange":      {"alternate exchange name", isName},
 	"dead-letter-exchange":    {"dead letter exchange name", isName},
 	"dead-letter-strategy":    {"dead letter strategy", oneOf("at-most-once", "at-least-once")},
-	"consumer-timeout":        {"consumer timeout", atLeast(1)},
+	"consumer-timeout":        {"consumer timeout", atLeast(0)},
 	"dead-letter-routing-key": {"dead letter routing key", isName},
 	"message-ttl":             {"message TTL", atLeast(0)},
 	"expires":                 {"queue expiry", atLeast(1)},

@@ -94,6 +94,7 @@ func (s *State) policyClear(c *PolicyClear) *fault.Error {
 // reconfigure tells of every queue that its policy may have changed, and starts those
 // moving that it replicates now.
 func (s *State) reconfigure(v *VHost, place map[uint64]uint64) {
+	s.policies++
 	for _, q := range s.sortedQueues() {
 		if q.VHost != v.Name {
 			continue
@@ -260,3 +261,20 @@ func deliveryLimit(q *Queue, def map[string]any) int64 {
 
 // deliveryLimitDefault is RabbitMQ 4's for quorum queues.
 const deliveryLimitDefault = 20
+
+// PolicyVersion changes with each change of a policy.
+func (s *State) PolicyVersion() uint64 { return s.policies }
+
+// ConsumerTimeout returns how long a delivery from the queue may wait for its
+// acknowledgement, in milliseconds: 0 for ever, -1 if neither argument nor policy says.
+func (s *State) ConsumerTimeout(q *Queue) int64 {
+	if v, ok := q.Args.Get("x-consumer-timeout"); ok {
+		if n, ok := Integer(v); ok && n >= 0 {
+			return n
+		}
+	}
+	if n, ok := number(s.Definition(q)["consumer-timeout"]); ok {
+		return n
+	}
+	return -1
+}

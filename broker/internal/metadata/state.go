@@ -31,6 +31,7 @@ type State struct {
 
 	queues    map[uint64]*Queue
 	exchanges map[uint64]*Exchange
+	policies  uint64 // changes with each change of a policy
 	changes   []Change
 }
 
@@ -297,6 +298,7 @@ func (s *State) Restore(b []byte) error {
 	if err := fresh.rebuild(); err != nil {
 		return fmt.Errorf("metadata snapshot: %w", err)
 	}
+	fresh.policies = s.policies + 1
 	*s = *fresh
 	return nil
 }

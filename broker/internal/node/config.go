@@ -30,6 +30,11 @@ type Config struct {
 	// Secret must be the same on all nodes.
 	Secret string
 
+	Watermarks Watermarks
+	// ConsumerTimeout is how long a delivery may wait for its acknowledgement; 0:
+	// consumerTimeoutDefault, negative: for ever.
+	ConsumerTimeout time.Duration
+
 	ChannelsMax int // channels of all connections to this node; 0: no limit
 	VHostsMax   int // virtual hosts of the cluster; 0: no limit
 
@@ -45,6 +50,8 @@ const (
 	groupsPerNodeDefault = 16
 	workersMax           = 4
 	replicasDefault      = 3
+
+	consumerTimeoutDefault = 30 * time.Minute
 
 	// linkBytesMax is how much one connection may have published that is not settled
 	// by the queues yet; past it its socket is not read.
@@ -74,6 +81,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.GuestPassword == "" {
 		c.GuestPassword = "guest"
+	}
+	if c.ConsumerTimeout == 0 {
+		c.ConsumerTimeout = consumerTimeoutDefault
 	}
 	if c.Workers == 0 {
 		c.Workers = min(runtime.GOMAXPROCS(0), workersMax)

@@ -85,6 +85,7 @@ func (n *Node) Connect(ctx context.Context, vhost, user string, info ClientInfo,
 	// From here on it counts, and ends with its user and its virtual host: of two clients
 	// that want the last place both may be refused, never both let in.
 	n.addLink(l)
+	n.warn(l)
 	if err := n.admitClient(ctx, l); err != nil {
 		l.Close()
 		return nil, err

@@ -24,6 +24,7 @@ type Consumer struct {
 	gate     atomic.Pointer[gate] // changes when the queue moves
 	queueID  uint64
 	spec     consumerSpec
+	timeout  ackTimeout
 	over     bool // under gate.mu: no delivery can come any more
 
 	mu   sync.Mutex
@@ -122,7 +123,12 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 		}
 		spec.Priority = int32(p)
 	}
+	timeout, err := newTimeout(s.Args)
+	if err != nil {
+		return nil, err
+	}
 	c := &Consumer{
+		timeout: timeout,
 		Channel: s.Channel, Tag: s.Tag, Queue: s.Queue, NoAck: s.NoAck,
 		link: l, internal: s.Internal, queueID: q.ID, spec: spec, held: map[uint64]struct{}{},
 	}
@@ -204,7 +210,7 @@ func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consum
 		return nil, d, 0, false, err
 	}
 	spec := consumerSpec{ID: l.n.consumerID.Add(1), NoAck: noAck, Ended: true}
-	c = &Consumer{Queue: queueName, NoAck: noAck, link: l, queueID: q.ID, spec: spec, held: map[uint64]struct{}{}, over: true}
+	c = &Consumer{timeout: ackTimeout{own: -1}, Queue: queueName, NoAck: noAck, link: l, queueID: q.ID, spec: spec, held: map[uint64]struct{}{}, over: true}
 	c.gate.Store(g)
 	a, err := l.n.ask(ctx, g, request{Queue: q.ID, Op: opGet, Spec: spec})
 	if err != nil || !a.Found {

@@ -147,6 +147,7 @@ func (n *Node) run() {
 		return
 	}
 	n.tasks.Go(n.register)
+	n.tasks.Go(n.watchResources)
 	n.control()
 }
 

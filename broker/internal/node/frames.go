@@ -71,6 +71,10 @@ func (n *Node) Frame(from uint64, kind byte, payload []byte) {
 		if json.Unmarshal(payload, &a) == nil {
 			n.answered(a)
 		}
+	case kindAlarm:
+		if a := Alarm(p.u8()); p.ok {
+			n.alarmOf(from, a)
+		}
 	default:
 		n.cfg.Logger.Warn("frame of a kind that this version does not know", "from", from, "kind", kind)
 	}
@@ -129,6 +133,7 @@ func (n *Node) Down(replica uint64, refused bool) {
 			}
 		}
 	}
+	n.alarmOf(replica, 0) // who is away runs out of nothing
 	n.wakeSpread()
 	n.kickControl()
 }

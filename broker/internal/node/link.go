@@ -22,6 +22,8 @@ type Session interface {
 	Confirm(cs []Confirmation)
 	// ConsumerCancelled says that the broker ended c: its queue is gone.
 	ConsumerCancelled(c *Consumer)
+	// Blocked says that nobody may publish, and why; with "", that all may again.
+	Blocked(reason string)
 	// Abort says that the broker ends the connection (320), with the reason.
 	Abort(reason string)
 }

@@ -60,6 +60,9 @@ type Node struct {
 	linkSerial atomic.Uint64
 	consumerID atomic.Uint64
 
+	alarms   alarms
+	policies atomic.Uint64 // version of the policies, of which some things follow
+
 	ctx     context.Context
 	cancel  context.CancelFunc
 	stopped <-chan struct{}
@@ -102,6 +105,7 @@ func open(cfg Config) (*Node, error) {
 		kick: make(chan struct{}, 1), failure: make(chan error, 1),
 	}
 	n.spread.L = &n.spreadMu
+	n.alarms.marks, n.alarms.nodes, n.alarms.kick = cfg.Watermarks, map[uint64]Alarm{}, make(chan struct{}, 1)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.stopped = n.ctx.Done()
 	n.transport, err = cluster.Listen(cluster.Options{

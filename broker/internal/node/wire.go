@@ -22,6 +22,7 @@ const (
 	kindCredit                              // group u64 | incarnation u64 | queue u64 | consumer u64 | n u64
 	kindRequest                             // JSON of request
 	kindReply                               // JSON of reply
+	kindAlarm                               // the sender's alarms u8
 )
 
 // parser reads a frame's fields; the first failure sticks.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"github.com/warren-mq/warren/broker/internal/amqp"
 	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/node"
@@ -87,12 +89,21 @@ func (s *session) sendDelivery(c *consumer, d *node.Delivery) {
 	if c.noAck {
 		m.DeliveryTag = c.ch.unacked.tag()
 	} else {
-		m.DeliveryTag = c.ch.unacked.hold(c, d.Seq)
+		m.DeliveryTag = s.hold(c.ch, c, d.Seq)
 		c.ch.limiter.held++
 	}
 	buf, at := amqp.BeginFrame(s.pkt.buf, amqp.FrameMethod, c.ch.number)
 	s.pkt.buf = amqp.EndFrame(m.Append(buf), at)
 	s.sendContent(c.ch.number, d.Message, d.DeliveryCount, d.AcquiredCount)
+}
+
+// hold gives a delivery its tag and begins to wait for its acknowledgement.
+func (s *session) hold(ch *channel, c *consumer, seq uint64) uint64 {
+	if s.now == 0 {
+		s.now = time.Since(s.began)
+	}
+	s.watchAck(c.node.AckTimeout(), s.now)
+	return ch.unacked.hold(c, seq, s.now)
 }
 
 // handOver notes that n deliveries of c leave with the packet.

@@ -19,6 +19,7 @@ type channel struct {
 	confirms  *confirms // nil until confirm.select
 	tx        *tx       // nil until tx.select
 	limiter   limiter
+	late      []uint64 // tags of deliveries that were taken back
 	replies   replyConsumer
 	epoch     uint64 // tells this channel from an older one of the same number
 }

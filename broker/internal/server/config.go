@@ -23,6 +23,7 @@ const (
 	chunkBytesMax     = 256 << 10
 	chunksMax         = 3       // read buffers of one connection: filling, waiting, in work
 	bodyCopyBytesMax  = 4 << 10 // smaller bodies are copied beside their headers
+	parkedBytesMax    = 1 << 20 // of publishes that wait for an alarm's end, until no frame is read
 	keptBytesMax      = 64 << 10
 	connectionNameMax = 255
 	replyTextBytesMax = 255

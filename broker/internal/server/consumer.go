@@ -122,7 +122,7 @@ func (s *session) basicGet(ctx context.Context, ch *channel, m *amqp.BasicGet) e
 	if m.NoAck {
 		tag = ch.unacked.tag()
 	} else {
-		tag = ch.unacked.hold(s.getter, d.Seq)
+		tag = s.hold(ch, s.getter, d.Seq)
 	}
 	s.send(ch.number, &amqp.BasicGetOK{
 		DeliveryTag: tag, Redelivered: d.Redelivered, Exchange: d.Message.Exchange,

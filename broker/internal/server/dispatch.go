@@ -9,6 +9,9 @@ import (
 
 // handle does what one frame asks.
 func (s *session) handle(ctx context.Context, f amqp.Frame) {
+	if s.parks(f) {
+		return
+	}
 	if f.Type == amqp.FrameHeartbeat {
 		if f.Channel != 0 {
 			s.fail(ctx, 0, 0, amqp.Errorf(amqp.UnexpectedFrame, "heartbeat on channel %d", f.Channel))

@@ -109,6 +109,7 @@ func (s *session) start() (message.Table, error) {
 	}
 	s.user, s.mechanism = l.user, m.Mechanism
 	s.cancelNotify = capability(m.ClientProperties, "consumer_cancel_notify")
+	s.blockedNotify = capability(m.ClientProperties, "connection.blocked")
 	return m.ClientProperties, nil
 }
 

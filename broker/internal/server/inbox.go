@@ -19,6 +19,8 @@ type news struct {
 	confirms   []node.Confirmation
 	cancelled  []*node.Consumer
 	abort      string // why the broker ends the connection; "" if it doesn't
+	alarmed    bool   // alarm is new
+	alarm      string
 }
 
 // deliveriesKeptMax is how long an emptied list of deliveries may be to be used again.
@@ -85,6 +87,14 @@ func (b *inbox) Abort(reason string) {
 	if b.news.abort == "" {
 		b.news.abort = reason
 	}
+	b.mu.Unlock()
+	b.signal()
+}
+
+// Blocked implements node.Session.
+func (b *inbox) Blocked(reason string) {
+	b.mu.Lock()
+	b.news.alarmed, b.news.alarm = true, reason
 	b.mu.Unlock()
 	b.signal()
 }

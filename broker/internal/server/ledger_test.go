@@ -48,7 +48,7 @@ func TestUnackedAgainstModel(t *testing.T) {
 					check(d)
 				}
 			default:
-				model[u.hold(c, i)] = i
+				model[u.hold(c, i, 0)] = i
 			}
 			if u.n != len(model) {
 				t.Fatalf("seed %d: %d unacked, model has %d", seed, u.n, len(model))

@@ -46,6 +46,13 @@ type session struct {
 	frameMax     int
 	channelMax   uint16
 	cancelNotify bool // the client understands a server's basic.cancel
+	// Of the broker's alarms: see blocked.go.
+	blockedNotify bool   // the client understands connection.blocked
+	alarm         string // why nobody may publish; "" if all may
+	toldBlocked   bool   // the client was told
+	parked        []amqp.Frame
+	parkedBytes   int
+	parking       map[uint16]struct{} // the channels of parked frames
 
 	channels map[uint16]*channel
 	// consumers finds the state of those that the node may name.
@@ -64,6 +71,13 @@ type session struct {
 	acking []*channel  // with confirms to send at the turn's end
 	// relieved are channels whose parked deliveries may go out at the turn's end.
 	relieved []*channel
+
+	// Times since began: of this turn, 0 if nobody asked; and when ackTimer fires, 0 if
+	// it does not.
+	began    time.Time
+	now      time.Duration
+	ackDue   time.Duration
+	ackTimer *time.Timer
 
 	closing  bool // connection.close was sent
 	deadline <-chan time.Time
@@ -128,10 +142,13 @@ func reason(err error) string {
 // turns handles what comes until the connection has ended. A turn takes all there is
 // from both sides, the node and the client, and then sends once.
 func (s *session) turns(ctx context.Context, batches <-chan batch) {
+	s.began, s.ackTimer = time.Now(), time.NewTimer(0)
+	s.ackTimer.Stop() // since Go 1.23, nothing is left in its channel
+	defer s.ackTimer.Stop()
 	for !s.ended {
 		var from <-chan batch
 		full := s.out.full()
-		if s.work == nil && !full {
+		if s.work == nil && !full && !s.jammed() {
 			from = batches
 		}
 		if s.work == nil || full {
@@ -139,10 +156,13 @@ func (s *session) turns(ctx context.Context, batches <-chan batch) {
 			case b, ok := <-from:
 				s.take(ctx, b, ok)
 			case <-s.inbox.wake:
+			case <-s.ackTimer.C:
+				s.overdue(ctx)
 			case <-s.deadline:
 				s.ended = true
 			}
 		}
+		s.now = 0
 		s.hear(ctx)
 		s.workOff(ctx)
 		s.flush()
@@ -187,6 +207,9 @@ func (s *session) hear(ctx context.Context) {
 		}
 		for _, c := range n.cancelled {
 			s.consumerCancelled(c)
+		}
+		if n.alarmed {
+			s.block(ctx, n.alarm)
 		}
 		if n.abort != "" {
 			s.abort(n.abort)

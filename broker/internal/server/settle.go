@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	"github.com/warren-mq/warren/broker/internal/amqp"
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/node"
@@ -39,6 +41,13 @@ func (s *session) settle(ch *channel, tag uint64, multiple bool, how node.Outcom
 		if d, ok = ch.unacked.take(tag); ok {
 			later(d)
 		}
+	}
+	if i := slices.Index(ch.late, tag); !ok && i >= 0 {
+		ch.late = slices.Delete(ch.late, i, i+1)
+		if multiple {
+			ch.unacked.takeBelow(tag, later)
+		}
+		return nil
 	}
 	if !ok {
 		return fault.New(fault.PreconditionFailed, "unknown delivery tag %d", tag)

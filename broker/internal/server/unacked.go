@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+	"time"
 )
 
 // held is a delivery that awaits its settling.
@@ -11,6 +12,7 @@ type held struct {
 	tag uint64
 	c   *consumer // nil: settled, out of order
 	seq uint64
+	at  time.Duration // when it was handed out, since the session began
 }
 
 // heldKeptMax is how long an emptied list may be to be used again.
@@ -33,13 +35,13 @@ func (u *unacked) tag() uint64 {
 }
 
 // hold gives the next delivery tag and remembers the delivery.
-func (u *unacked) hold(c *consumer, seq uint64) uint64 {
+func (u *unacked) hold(c *consumer, seq uint64, at time.Duration) uint64 {
 	if u.head > 64 && u.head > len(u.list)/2 {
 		n := copy(u.list, u.list[u.head:])
 		clear(u.list[n:])
 		u.list, u.head = u.list[:n], 0
 	}
-	u.list = append(u.list, held{u.tag(), c, seq})
+	u.list = append(u.list, held{u.tag(), c, seq, at})
 	u.n++
 	return u.last
 }
@@ -80,6 +82,12 @@ func (u *unacked) takeTo(tag uint64, f func(held)) bool {
 	return true
 }
 
+// takeBelow settles all deliveries before tag, which is settled itself.
+func (u *unacked) takeBelow(tag uint64, f func(held)) {
+	open := u.list[u.head:]
+	u.takeFront(u.head+sort.Search(len(open), func(i int) bool { return open[i].tag >= tag }), f)
+}
+
 // takeAll settles all deliveries.
 func (u *unacked) takeAll(f func(held)) { u.takeFront(len(u.list), f) }
 
@@ -92,6 +100,15 @@ func (u *unacked) takeFront(end int, f func(held)) {
 		}
 	}
 	u.trim()
+}
+
+// each calls f with each delivery that is unsettled.
+func (u *unacked) each(f func(held)) {
+	for _, d := range u.list[u.head:] {
+		if d.c != nil {
+			f(d)
+		}
+	}
 }
 
 // putBack makes deliveries unsettled again.
