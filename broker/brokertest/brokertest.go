@@ -29,10 +29,11 @@ type Node struct {
 	done chan error
 }
 
-// Start starts a broker of one node and stops it when the test ends.
-func Start(t testing.TB) *Node {
+// Start starts a broker of one node and stops it when the test ends. Options change its
+// settings.
+func Start(t testing.TB, options ...func(*broker.Config)) *Node {
 	t.Helper()
-	n := newNode(t, "broker-1", nil)
+	n := newNode(t, "broker-1", nil, options)
 	n.Start()
 	n.AwaitReady()
 	return n
@@ -41,8 +42,9 @@ func Start(t testing.TB) *Node {
 // Cluster is a cluster of a test.
 type Cluster struct{ Nodes []*Node }
 
-// StartCluster starts a cluster of size nodes and waits until all are ready.
-func StartCluster(t testing.TB, size int) *Cluster {
+// StartCluster starts a cluster of size nodes and waits until all are ready. Options
+// change the settings of each.
+func StartCluster(t testing.TB, size int, options ...func(*broker.Config)) *Cluster {
 	t.Helper()
 	peers := make([]string, size)
 	for i := range peers {
@@ -50,7 +52,7 @@ func StartCluster(t testing.TB, size int) *Cluster {
 	}
 	c := &Cluster{}
 	for i := range size {
-		n := newNode(t, fmt.Sprintf("broker-%d", i+1), peers)
+		n := newNode(t, fmt.Sprintf("broker-%d", i+1), peers, options)
 		n.cfg.PeerListen = peers[i]
 		c.Nodes = append(c.Nodes, n)
 		n.Start()
@@ -70,7 +72,7 @@ func (c *Cluster) URLs() []string {
 	return urls
 }
 
-func newNode(t testing.TB, name string, peers []string) *Node {
+func newNode(t testing.TB, name string, peers []string, options []func(*broker.Config)) *Node {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	if os.Getenv("WARREN_TEST_LOG") != "" {
@@ -80,6 +82,9 @@ func newNode(t testing.TB, name string, peers []string) *Node {
 		Name: name, DataDir: filepath.Join(t.TempDir(), name), Listen: freeAddr(t), HTTPListen: freeAddr(t),
 		PeerListen: freeAddr(t), Peers: peers, Logger: log,
 	}}
+	for _, o := range options {
+		o(&n.cfg)
+	}
 	t.Cleanup(n.Stop)
 	return n
 }
@@ -167,6 +172,12 @@ func (n *Node) Name() string { return n.cfg.Name }
 
 // URL returns the node's AMQP URL, with user guest.
 func (n *Node) URL() string { return "amqp://guest:guest@" + n.cfg.Listen + "/" }
+
+// AMQPAddr returns the node's address for AMQP clients.
+func (n *Node) AMQPAddr() string { return n.cfg.Listen }
+
+// TLSAddr returns the node's address for AMQP clients with TLS, "" if there is none.
+func (n *Node) TLSAddr() string { return n.b.TLSAddr() }
 
 // HTTPAddr returns the address of the node's management API.
 func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }
