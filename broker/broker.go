@@ -67,6 +67,10 @@ type Config struct {
 	// queue or consumer say otherwise: 30 minutes if 0, for ever if negative.
 	ConsumerTimeout time.Duration
 
+	// MessageBytesMax is the largest body that may be published; 16 MiB if 0, at most
+	// MessageBytesLimit.
+	MessageBytesMax int
+
 	// Limits; 0 means none. Those of one virtual host or one user are no settings: they
 	// are kept with it.
 	ConnectionsMax int // client connections to this node
@@ -92,6 +96,9 @@ type TLS struct {
 	// distinguished_name (default), common_name, san_dns, san_email or san_uri.
 	Login string
 }
+
+// MessageBytesLimit is the largest body that a node can be set to take.
+const MessageBytesLimit = 512 << 20
 
 // Limits of the node's own servers.
 const (
@@ -241,6 +248,9 @@ func (n *Node) open() error {
 	sc := server.Defaults()
 	sc.Version, sc.ClusterName, sc.Logger = Version, "warren", c.Logger.With("node", c.Name)
 	sc.ConnectionsMax, sc.ConsumersMax, sc.TrustedProxies = c.ConnectionsMax, c.ConsumersMax, n.proxies
+	if c.MessageBytesMax > 0 {
+		sc.MessageBytesMax = c.MessageBytesMax
+	}
 	if c.TLS.Login != "" {
 		sc.CertificateLogin = server.CertificateLogin(c.TLS.Login)
 	}

@@ -39,33 +39,37 @@ type cli struct {
 }
 
 type runCmd struct {
-	Name          string   `help:"Name of the node, unique in the cluster." default:"broker-1" env:"WARREN_NAME"`
-	Data          string   `help:"Data directory." default:".warren/data/broker-1" env:"WARREN_DATA" type:"path"`
-	Amqp          string   `help:"Address for AMQP clients." default:"127.0.0.1:5672" env:"WARREN_AMQP"`
-	Http          string   `help:"Address of the management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"`
-	Peer          string   `help:"Address for other nodes." default:"127.0.0.1:25672" env:"WARREN_PEER"`
-	PeerAdvertise string   `help:"Address at which other nodes reach this one, if not --peer." env:"WARREN_PEER_ADVERTISE"`
-	AmqpAdvertise string   `help:"AMQP address to show to tools, if not --amqp." env:"WARREN_AMQP_ADVERTISE"`
-	HttpAdvertise string   `help:"Management address to show to tools, if not --http." env:"WARREN_HTTP_ADVERTISE"`
-	Peers         []string `help:"Peer addresses of all first members, this node's included." env:"WARREN_PEERS" sep:","`
-	Join          string   `help:"Peer address of a member of the cluster to join, instead of --peers." env:"WARREN_JOIN"`
-	SecretFile    string   `help:"File with the secret that all nodes of the cluster share." env:"WARREN_SECRET_FILE" type:"path"`
-	GuestPassword string   `help:"Password of user guest when the cluster is formed." default:"guest" env:"WARREN_GUEST_PASSWORD"`
-	GuestRemote   bool     `help:"Let user guest connect from other machines." env:"WARREN_GUEST_REMOTE"`
-	AmqpTls       string   `name:"amqp-tls" help:"Address for AMQP clients with TLS, such as 0.0.0.0:5671; empty: none." env:"WARREN_AMQP_TLS"`
-	TlsCert       string   `name:"tls-cert" help:"Certificate of that listener with its chain, PEM; read again when it changes." env:"WARREN_TLS_CERT" type:"path"`
-	TlsKey        string   `name:"tls-key" help:"Its key, PEM." env:"WARREN_TLS_KEY" type:"path"`
-	TlsCa         string   `name:"tls-ca" help:"Certificates of who signs clients' certificates, PEM." env:"WARREN_TLS_CA" type:"path"`
-	TlsVerify     string   `name:"tls-verify" help:"Clients' certificates: none, peer (good if there is one), require." enum:"none,peer,require" default:"none" env:"WARREN_TLS_VERIFY"`
-	TlsMin        string   `name:"tls-min" help:"Least version of TLS: ${enum}." enum:"1.2,1.3" default:"1.2" env:"WARREN_TLS_MIN"`
-	TlsLogin      string   `name:"tls-login" help:"What of a certificate names the user of mechanism EXTERNAL: ${enum}." enum:"distinguished_name,common_name,san_dns,san_email,san_uri" default:"distinguished_name" env:"WARREN_TLS_LOGIN"`
-	ProxyFrom     []string `help:"Networks (CIDR) of proxies that may send a PROXY protocol header." env:"WARREN_PROXY_FROM" sep:","`
-	ConnectionMax int      `help:"Most client connections to this node; 0: any number." env:"WARREN_CONNECTION_MAX"`
-	ChannelMax    int      `name:"channel-max-per-node" help:"Most channels of all connections to this node; 0: any number." env:"WARREN_CHANNEL_MAX_PER_NODE"`
-	ConsumerMax   int      `name:"consumer-max-per-channel" help:"Most consumers of one channel; 0: any number." env:"WARREN_CONSUMER_MAX_PER_CHANNEL"`
-	VhostMax      int      `help:"Most virtual hosts of the cluster; 0: any number." env:"WARREN_VHOST_MAX"`
-	LogLevel      string   `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info" env:"WARREN_LOG_LEVEL"`
-	LogFormat     string   `help:"Format of log lines: ${enum}." enum:"text,json" default:"text" env:"WARREN_LOG_FORMAT"`
+	Name          string        `help:"Name of the node, unique in the cluster." default:"broker-1" env:"WARREN_NAME"`
+	Data          string        `help:"Data directory." default:".warren/data/broker-1" env:"WARREN_DATA" type:"path"`
+	Amqp          string        `help:"Address for AMQP clients." default:"127.0.0.1:5672" env:"WARREN_AMQP"`
+	Http          string        `help:"Address of the management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"`
+	Peer          string        `help:"Address for other nodes." default:"127.0.0.1:25672" env:"WARREN_PEER"`
+	PeerAdvertise string        `help:"Address at which other nodes reach this one, if not --peer." env:"WARREN_PEER_ADVERTISE"`
+	AmqpAdvertise string        `help:"AMQP address to show to tools, if not --amqp." env:"WARREN_AMQP_ADVERTISE"`
+	HttpAdvertise string        `help:"Management address to show to tools, if not --http." env:"WARREN_HTTP_ADVERTISE"`
+	Peers         []string      `help:"Peer addresses of all first members, this node's included." env:"WARREN_PEERS" sep:","`
+	Join          string        `help:"Peer address of a member of the cluster to join, instead of --peers." env:"WARREN_JOIN"`
+	SecretFile    string        `help:"File with the secret that all nodes of the cluster share." env:"WARREN_SECRET_FILE" type:"path"`
+	GuestPassword string        `help:"Password of user guest when the cluster is formed." default:"guest" env:"WARREN_GUEST_PASSWORD"`
+	GuestRemote   bool          `help:"Let user guest connect from other machines." env:"WARREN_GUEST_REMOTE"`
+	AmqpTls       string        `name:"amqp-tls" help:"Address for AMQP clients with TLS, such as 0.0.0.0:5671; empty: none." env:"WARREN_AMQP_TLS"`
+	TlsCert       string        `name:"tls-cert" help:"Certificate of that listener with its chain, PEM; read again when it changes." env:"WARREN_TLS_CERT" type:"path"`
+	TlsKey        string        `name:"tls-key" help:"Its key, PEM." env:"WARREN_TLS_KEY" type:"path"`
+	TlsCa         string        `name:"tls-ca" help:"Certificates of who signs clients' certificates, PEM." env:"WARREN_TLS_CA" type:"path"`
+	TlsVerify     string        `name:"tls-verify" help:"Clients' certificates: none, peer (good if there is one), require." enum:"none,peer,require" default:"none" env:"WARREN_TLS_VERIFY"`
+	TlsMin        string        `name:"tls-min" help:"Least version of TLS: ${enum}." enum:"1.2,1.3" default:"1.2" env:"WARREN_TLS_MIN"`
+	TlsLogin      string        `name:"tls-login" help:"What of a certificate names the user of mechanism EXTERNAL: ${enum}." enum:"distinguished_name,common_name,san_dns,san_email,san_uri" default:"distinguished_name" env:"WARREN_TLS_LOGIN"`
+	ProxyFrom     []string      `help:"Networks (CIDR) of proxies that may send a PROXY protocol header." env:"WARREN_PROXY_FROM" sep:","`
+	ConnectionMax int           `help:"Most client connections to this node; 0: any number." env:"WARREN_CONNECTION_MAX"`
+	ChannelMax    int           `name:"channel-max-per-node" help:"Most channels of all connections to this node; 0: any number." env:"WARREN_CHANNEL_MAX_PER_NODE"`
+	ConsumerMax   int           `name:"consumer-max-per-channel" help:"Most consumers of one channel; 0: any number." env:"WARREN_CONSUMER_MAX_PER_CHANNEL"`
+	VhostMax      int           `help:"Most virtual hosts of the cluster; 0: any number." env:"WARREN_VHOST_MAX"`
+	MemoryLimit   size          `help:"Memory in use, such as 512MiB, past which nobody may publish; 0: 60% of what there is." default:"0" env:"WARREN_MEMORY_LIMIT"`
+	DiskFreeLimit size          `help:"Free disk space below which nobody may publish." default:"50MiB" env:"WARREN_DISK_FREE_LIMIT"`
+	MessageMax    size          `name:"max-message-size" help:"Largest message body." default:"16MiB" env:"WARREN_MAX_MESSAGE_SIZE"`
+	AckTimeout    time.Duration `name:"consumer-timeout" help:"How long a delivery may wait for its acknowledgement; 0: for ever." default:"30m" env:"WARREN_CONSUMER_TIMEOUT"`
+	LogLevel      string        `help:"Least level that is logged: ${enum}." enum:"debug,info,warn,error" default:"info" env:"WARREN_LOG_LEVEL"`
+	LogFormat     string        `help:"Format of log lines: ${enum}." enum:"text,json" default:"text" env:"WARREN_LOG_FORMAT"`
 }
 
 type healthCmd struct {
@@ -155,7 +159,17 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 			Listen: r.AmqpTls, Cert: r.TlsCert, Key: r.TlsKey, CA: r.TlsCa, Verify: r.TlsVerify, Min: r.TlsMin, Login: r.TlsLogin,
 		},
 		TrustedProxies: r.ProxyFrom,
+		MemoryLimit:    uint64(r.MemoryLimit), DiskFreeLimit: uint64(r.DiskFreeLimit),
+		MessageBytesMax: int(r.MessageMax), ConsumerTimeout: r.AckTimeout,
 		ConnectionsMax: r.ConnectionMax, ChannelsMax: r.ChannelMax, ConsumersMax: r.ConsumerMax, VHostsMax: r.VhostMax,
+	}
+	switch {
+	case r.AckTimeout < 0:
+		return cfg, fmt.Errorf("%w: --consumer-timeout is %s, allowed are 0 (for ever) and more", errUsage, r.AckTimeout)
+	case r.AckTimeout == 0:
+		cfg.ConsumerTimeout = -1
+	case r.MessageMax == 0 || r.MessageMax > broker.MessageBytesLimit:
+		return cfg, fmt.Errorf("%w: --max-message-size is %d bytes, allowed are 1 to %d", errUsage, r.MessageMax, broker.MessageBytesLimit)
 	}
 	if len(r.Peers) > 0 && r.Join != "" {
 		return cfg, fmt.Errorf("%w: --peers and --join exclude each other", errUsage)

@@ -25,6 +25,7 @@ func (n *Node) topologyChanged(changes []metadata.Change) {
 				n.queueGone(c.Queue)
 			} else {
 				n.regate(c.Queue)
+				n.dropOrphan(c.Queue)
 			}
 			for _, group := range n.groupsFor(c.Queue) {
 				n.host.Post(group, configEvent{c.Queue})
@@ -35,6 +36,16 @@ func (n *Node) topologyChanged(changes []metadata.Change) {
 			n.kickControl()
 		}
 	}
+}
+
+// dropOrphan deletes an exclusive queue whose declaration came through after its
+// connection to this node had ended.
+func (n *Node) dropOrphan(q *metadata.Queue) {
+	o := q.Owner
+	if o.Zero() || o.Replica != n.id.Replica || o.Incarnation != n.id.Incarnation || n.linkOpen(o.Serial) {
+		return
+	}
+	n.proposeLater(&metadata.Command{ConnectionGone: &metadata.ConnectionGone{Owner: o}})
 }
 
 // groupsFor returns the groups that may hold the queue.

@@ -56,6 +56,7 @@ type Node struct {
 
 	linksMu    sync.Mutex
 	links      map[*Link]struct{}
+	serials    map[uint64]struct{} // of their owners
 	tally      tally
 	linkSerial atomic.Uint64
 	consumerID atomic.Uint64
@@ -101,7 +102,7 @@ func open(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, id: id, topology: metadata.New(),
 		waiters: map[uint64]chan outcome{}, asked: map[uint64]chan reply{}, peerApplied: map[uint64]uint64{},
-		gates: map[gateKey]*gate{}, links: map[*Link]struct{}{}, tally: newTally(),
+		gates: map[gateKey]*gate{}, links: map[*Link]struct{}{}, serials: map[uint64]struct{}{}, tally: newTally(),
 		kick: make(chan struct{}, 1), failure: make(chan error, 1),
 	}
 	n.spread.L = &n.spreadMu

@@ -34,8 +34,17 @@ func (n *Node) addLink(l *Link) {
 	n.linksMu.Lock()
 	defer n.linksMu.Unlock()
 	n.links[l] = struct{}{}
+	n.serials[l.owner.Serial] = struct{}{}
 	add(n.tally.vhosts, l.vhost, 1)
 	add(n.tally.users, l.user, 1)
+}
+
+// linkOpen says if a link of this run of the node is open.
+func (n *Node) linkOpen(serial uint64) bool {
+	n.linksMu.Lock()
+	defer n.linksMu.Unlock()
+	_, open := n.serials[serial]
+	return open
 }
 
 func (n *Node) removeLink(l *Link) {
@@ -45,6 +54,7 @@ func (n *Node) removeLink(l *Link) {
 		return
 	}
 	delete(n.links, l)
+	delete(n.serials, l.owner.Serial)
 	add(n.tally.vhosts, l.vhost, -1)
 	add(n.tally.users, l.user, -1)
 	add(n.tally.channels, l.user, -len(l.channels))
