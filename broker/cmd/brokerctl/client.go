@@ -20,6 +20,7 @@ const (
 // client speaks to the management API of one node.
 type client struct {
 	http           http.Client
+	reason         string // why, for those whom a request concerns
 	user, password string
 	nodes          []node // in the order to try
 	byName         map[string]string
@@ -82,6 +83,9 @@ func (c *client) callNode(ctx context.Context, n node, method, path string, body
 		return true, err
 	}
 	req.SetBasicAuth(c.user, c.password)
+	if c.reason != "" {
+		req.Header.Set("X-Reason", c.reason)
+	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return false, fmt.Errorf("unable to connect to node '%s': %w", n.name, err)

@@ -7,7 +7,15 @@ import (
 	"net/url"
 )
 
-type listPoliciesCmd struct{}
+// policies are those of the users, or of the operator.
+type policies struct {
+	path, title string
+}
+
+var (
+	userPolicies     = policies{"/api/policies", "policy"}
+	operatorPolicies = policies{"/api/operator-policies", "operator policy override"}
+)
 
 type policy struct {
 	VHost      string         `json:"vhost"`
@@ -18,15 +26,18 @@ type policy struct {
 	Definition map[string]any `json:"definition"`
 }
 
-// Run implements the command.
-func (c *listPoliciesCmd) Run(s *session) error {
-	var policies []policy
-	if err := s.client.call(s.ctx, http.MethodGet, "/api/policies", nil, &policies); err != nil {
+func (p policies) one(s *session, name string) string {
+	return p.path + "/" + url.PathEscape(s.vhost) + "/" + url.PathEscape(name)
+}
+
+func (p policies) list(s *session, heading string) error {
+	var all []policy
+	if err := s.client.call(s.ctx, http.MethodGet, p.path, nil, &all); err != nil {
 		return err
 	}
-	s.heading("Listing policies for vhost \"%s\" ...", s.vhost)
+	s.heading(heading, s.vhost)
 	s.heading("vhost\tname\tpattern\tapply-to\tdefinition\tpriority")
-	for _, p := range policies {
+	for _, p := range all {
 		if p.VHost == s.vhost {
 			fmt.Fprintf(s.out, "%s\t%s\t%s\t%s\t%s\t%d\n", p.VHost, p.Name, p.Pattern, p.ApplyTo, cell(p.Definition), p.Priority)
 		}
@@ -34,37 +45,73 @@ func (c *listPoliciesCmd) Run(s *session) error {
 	return nil
 }
 
-type setPolicyCmd struct {
+// policyArgs are what a policy consists of.
+type policyArgs struct {
 	Name       string `arg:"" help:"Name."`
 	Pattern    string `arg:"" help:"Regular expression that names must match; empty matches all."`
 	Definition string `arg:"" help:"JSON object, such as {\"ha-mode\":\"all\"}."`
 	Priority   int    `help:"The highest that matches applies." default:"0"`
-	ApplyTo    string `name:"apply-to" help:"What it applies to: ${enum}." enum:"queues,exchanges,all,classic_queues,quorum_queues" default:"all"`
 }
 
-func policyPath(s *session, name string) string {
-	return "/api/policies/" + url.PathEscape(s.vhost) + "/" + url.PathEscape(name)
-}
-
-// Run implements the command.
-func (c *setPolicyCmd) Run(s *session) error {
+func (p policies) set(s *session, c policyArgs, applyTo string) error {
 	var definition map[string]any
 	if err := json.Unmarshal([]byte(c.Definition), &definition); err != nil {
 		return fmt.Errorf("%w: definition %q is not a JSON object: %w", errUsage, c.Definition, err)
 	}
-	s.heading("Setting policy \"%s\" for pattern \"%s\" to \"%s\" with priority \"%d\" for vhost \"%s\" ...",
-		c.Name, c.Pattern, c.Definition, c.Priority, s.vhost)
-	return s.client.call(s.ctx, http.MethodPut, policyPath(s, c.Name), policy{
-		Pattern: c.Pattern, ApplyTo: c.ApplyTo, Priority: c.Priority, Definition: definition,
+	s.heading("Setting %s \"%s\" for pattern \"%s\" to \"%s\" with priority \"%d\" for vhost \"%s\" ...",
+		p.title, c.Name, c.Pattern, c.Definition, c.Priority, s.vhost)
+	return s.client.call(s.ctx, http.MethodPut, p.one(s, c.Name), policy{
+		Pattern: c.Pattern, ApplyTo: applyTo, Priority: c.Priority, Definition: definition,
 	}, nil)
 }
+
+func (p policies) clear(s *session, name string) error {
+	s.heading("Clearing %s \"%s\" on vhost \"%s\" ...", p.title, name, s.vhost)
+	return s.client.call(s.ctx, http.MethodDelete, p.one(s, name), nil, nil)
+}
+
+type listPoliciesCmd struct{}
+
+// Run implements the command.
+func (c *listPoliciesCmd) Run(s *session) error {
+	return userPolicies.list(s, "Listing policies for vhost \"%s\" ...")
+}
+
+type setPolicyCmd struct {
+	policyArgs
+	ApplyTo string `name:"apply-to" help:"What it applies to: ${enum}." enum:"queues,exchanges,all,classic_queues,quorum_queues,streams" default:"all"`
+}
+
+// Run implements the command.
+func (c *setPolicyCmd) Run(s *session) error { return userPolicies.set(s, c.policyArgs, c.ApplyTo) }
 
 type clearPolicyCmd struct {
 	Name string `arg:"" help:"Name."`
 }
 
 // Run implements the command.
-func (c *clearPolicyCmd) Run(s *session) error {
-	s.heading("Clearing policy \"%s\" on vhost \"%s\" ...", c.Name, s.vhost)
-	return s.client.call(s.ctx, http.MethodDelete, policyPath(s, c.Name), nil, nil)
+func (c *clearPolicyCmd) Run(s *session) error { return userPolicies.clear(s, c.Name) }
+
+type listOperatorPoliciesCmd struct{}
+
+// Run implements the command.
+func (c *listOperatorPoliciesCmd) Run(s *session) error {
+	return operatorPolicies.list(s, "Listing operator policy overrides for vhost \"%s\" ...")
 }
+
+type setOperatorPolicyCmd struct {
+	policyArgs
+	ApplyTo string `name:"apply-to" help:"What it applies to: ${enum}." enum:"queues,all,classic_queues,quorum_queues,streams" default:"queues"`
+}
+
+// Run implements the command.
+func (c *setOperatorPolicyCmd) Run(s *session) error {
+	return operatorPolicies.set(s, c.policyArgs, c.ApplyTo)
+}
+
+type clearOperatorPolicyCmd struct {
+	Name string `arg:"" help:"Name."`
+}
+
+// Run implements the command.
+func (c *clearOperatorPolicyCmd) Run(s *session) error { return operatorPolicies.clear(s, c.Name) }
