@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	header "github.com/warren-mq/warren/broker/internal/proxy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -77,13 +79,19 @@ func (s *fakeServer) backend() string {
 // balance runs a balancer before the servers.
 func balance(t *testing.T, servers ...*fakeServer) (addr string, p *proxy) {
 	t.Helper()
+	return balanceWith(t, nil, servers...)
+}
+
+// balanceWith is balance with more flags.
+func balanceWith(t *testing.T, flags []string, servers ...*fakeServer) (addr string, p *proxy) {
+	t.Helper()
 	var names []string
 	for _, s := range servers {
 		names = append(names, s.backend())
 	}
-	cfg, _, err := parse([]string{
+	cfg, _, err := parse(append([]string{
 		"--backend", strings.Join(names, ","), "--check-path", "/health", "--check-interval", "10ms", "--rise", "2", "--fall", "2",
-	}, func(string) string { return "" }, io.Discard)
+	}, flags...), func(string) string { return "" }, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,6 +182,22 @@ func TestBytesBothWaysAndHalfClose(t *testing.T) {
 	s := p.backends[0].status(time.Now())
 	if s.bytesIn != int64(len(sent)) || s.bytesOut != int64(len(sent))+2 || s.sessionsTotal != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestServersAreToldWhoTheClientIs(t *testing.T) {
+	addr, _ := balanceWith(t, []string{"--send-proxy"}, newServer(t, "a"))
+	c, err := connect(t, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(header.Append(nil, c.LocalAddr(), c.RemoteAddr())) + "hello"
+	if _, err := io.WriteString(c, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != want { // the server echoes
+		t.Errorf("the server got %q, %v; want %q", got, err, want)
 	}
 }
 

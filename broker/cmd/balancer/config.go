@@ -24,6 +24,7 @@ type config struct {
 	Fall           int           `default:"3" help:"Bad checks in a row that mark it DOWN."`
 	ConnectTimeout time.Duration `default:"2s" help:"How long connecting to a server may take."`
 	IdleTimeout    time.Duration `default:"3h" help:"Sessions without traffic for so long are closed."`
+	SendProxy      bool          `help:"Begin each session with a PROXY protocol header, version 2, so that the broker knows the client's address; it must trust this balancer."`
 	Grace          time.Duration `default:"0s" help:"How long sessions may go on after a stop."`
 
 	servers []server

@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	header "github.com/warren-mq/warren/broker/internal/proxy"
 )
 
 const copyBytes = 32 << 10 // buffer of one direction
@@ -154,7 +156,7 @@ func (p *proxy) connect(ctx context.Context, client net.Conn) (*backend, *sessio
 			continue
 		}
 		s := &session{client: client, server: conn}
-		if b.add(s) {
+		if p.introduce(s) == nil && b.add(s) {
 			return b, s
 		}
 		_ = conn.Close()
@@ -164,6 +166,20 @@ func (p *proxy) connect(ctx context.Context, client net.Conn) (*backend, *sessio
 	p.mu.Unlock()
 	p.log.Warn("no server is UP", "client", client.RemoteAddr().String())
 	return nil, nil
+}
+
+// introduce tells the server who the client is, if it should be told.
+func (p *proxy) introduce(s *session) error {
+	if !p.cfg.SendProxy {
+		return nil
+	}
+	if err := s.server.SetWriteDeadline(time.Now().Add(p.cfg.ConnectTimeout)); err != nil {
+		return err
+	}
+	if _, err := s.server.Write(header.Append(nil, s.client.RemoteAddr(), s.client.LocalAddr())); err != nil {
+		return err
+	}
+	return s.server.SetWriteDeadline(time.Time{})
 }
 
 // copy moves bytes one way. The end of one side's data is passed on as such, so that the

@@ -26,6 +26,7 @@ func (s *System) cluster() []*process {
 			"WARREN_NAME=" + p.name, "WARREN_DATA=" + p.dataDir, "WARREN_AMQP=" + s.cfg.Ports.AMQP[i].Address(),
 			"WARREN_HTTP=" + s.cfg.Ports.Management[i].Address(), "WARREN_PEER=" + s.cfg.Ports.Peer[i].Address(),
 			"WARREN_PEERS=" + strings.Join(peers, ","),
+			"WARREN_PROXY_FROM=127.0.0.1", // the balancer's
 		}
 		p.ready = answers("http://" + s.cfg.Ports.Management[i].Address() + "/api/health/checks/ready-to-serve-clients")
 		out = append(out, p)
@@ -33,6 +34,7 @@ func (s *System) cluster() []*process {
 	b := s.program(Balancer, "balancer")
 	b.args = []string{
 		"--listen=" + s.cfg.Ports.Proxy.Address(), "--stats=" + s.cfg.Ports.ProxyStats.Address(), "--backend=" + strings.Join(backends, ","),
+		"--send-proxy",
 	}
 	b.ready = speaksAMQP(s.cfg.Ports.Proxy.Address())
 	return append(out, b)
