@@ -125,11 +125,12 @@ func (m *shardMachine) endConsumers(match func(queue.ConsumerKey) bool) {
 	})
 }
 
-func (m *shardMachine) endConsumer(q *queue.Queue, c *queue.Consumer) {
+// endConsumer says if the queue goes with its last consumer.
+func (m *shardMachine) endConsumer(q *queue.Queue, c *queue.Consumer) bool {
 	if held := q.Down(c); len(held) > 0 {
 		m.own = queue.AppendReturn(m.own, q.ID, true, held)
 	}
-	m.autoDelete(q)
+	return m.autoDelete(q)
 }
 
 // autoDelete deletes an auto-delete queue whose last consumer went, and says if it does.

@@ -195,6 +195,31 @@ func (c *Consumer) end(op requestOp) {
 	c.link.n.tell(g, request{Queue: c.queueID, Op: op, Spec: c.spec})
 }
 
+// endNow ends the consumer for good, and waits until its queue is gone if it goes with
+// its last consumer.
+func (c *Consumer) endNow(ctx context.Context) {
+	n, g := c.link.n, c.gate.Load()
+	g.mu.Lock()
+	c.spec.Ended = true
+	delete(g.consumers, c.spec.ID)
+	g.mu.Unlock()
+	a, err := n.ask(ctx, g, request{Queue: c.queueID, Op: opDown, Spec: c.spec})
+	if err == nil && a.Deleted {
+		_, err = n.propose(ctx, &metadata.Command{QueueDelete: &metadata.QueueDelete{ID: c.queueID}})
+	}
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		n.cfg.Logger.Warn("consumer not ended yet", "queue", c.Queue, "error", err)
+	}
+}
+
+// autoDeletes says if a queue goes with its last consumer.
+func (n *Node) autoDeletes(id uint64) bool {
+	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	q := n.topology.QueueByID(id)
+	return q != nil && q.AutoDelete
+}
+
 // Get takes one message from a queue; ok is false if none is ready. c is what the
 // delivery is settled with.
 func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consumer, d Delivery, remaining uint32, ok bool, err error) {

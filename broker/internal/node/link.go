@@ -147,12 +147,16 @@ func (l *Link) Close() {
 	l.consumers = nil
 	l.mu.Unlock()
 	l.n.removeLink(l)
+	ctx, cancel := context.WithTimeout(context.Background(), proposeTimeout)
+	defer cancel()
 	for c := range consumers {
-		c.end(opDown)
+		if l.n.autoDeletes(c.queueID) { // whoever sees this connection gone sees the queue gone
+			c.endNow(ctx)
+		} else {
+			c.end(opDown)
+		}
 	}
 	if exclusive {
-		ctx, cancel := context.WithTimeout(context.Background(), proposeTimeout)
-		defer cancel()
 		if _, err := l.n.propose(ctx, &metadata.Command{ConnectionGone: &metadata.ConnectionGone{Owner: l.owner}}); err != nil {
 			l.n.cfg.Logger.Warn("exclusive queues not deleted yet", "connection", l.info.Name, "error", err)
 			l.n.proposeLater(&metadata.Command{ConnectionGone: &metadata.ConnectionGone{Owner: l.owner}})

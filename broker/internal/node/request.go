@@ -245,7 +245,7 @@ func (m *shardMachine) request(r request) {
 		}
 	case opDown:
 		if c := q.Find(key); c != nil {
-			m.endConsumer(q, c)
+			a.Deleted = m.endConsumer(q, c)
 		}
 	case opGet:
 		if q.Config.SingleActive && q.Config.Quorum {
