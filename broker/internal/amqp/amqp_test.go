@@ -94,11 +94,11 @@ func TestMethodErrors(t *testing.T) {
 		code          Code
 		want          string
 	}{
-		{"short", "\x00\x0a", SyntaxError, "SYNTAX_ERROR - method frame of 2 bytes"},
+		{"short", "\x00\x0a", FrameError, "FRAME_ERROR - type 1, all octets = <<0,10>>: unknown_frame"},
 		{"unknown", "\x00\x3c\x03\xe7", CommandInvalid, "COMMAND_INVALID - unknown method 60.999"},
-		{"cut", "\x00\x3c\x00\x50\x00", SyntaxError, "SYNTAX_ERROR - basic.ack: arguments end too early"},
-		{"long string", "\x00\x0a\x00\x15\xff\xff\xff\xff", SyntaxError, "connection.secure-ok: arguments end"},
-		{"table", "\x00\x55\x00\x0a", SyntaxError, "arguments end too early"},
+		{"cut", "\x00\x3c\x00\x50\x00", FrameError, "FRAME_ERROR - cannot decode <<0>>"},
+		{"long string", "\x00\x0a\x00\x15\xff\xff\xff\xff", FrameError, "cannot decode <<255,255,255,255>>"},
+		{"table", "\x00\x55\x00\x0a", FrameError, "cannot decode <<>>"},
 		{"bad table", "\x00\x32\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x03\x01a?", SyntaxError, "unknown field type"},
 	}
 	for _, tt := range tests {
@@ -151,9 +151,9 @@ func TestNext(t *testing.T) {
 
 func TestNextErrors(t *testing.T) {
 	tests := []struct{ name, wire, want string }{
-		{"type", "\x04\x00\x01\x00\x00\x00\x00\xce", "FRAME_ERROR - unknown frame type 4 on channel 1"},
-		{"size", "\x03\x00\x01\xff\xff\xff\xff", "FRAME_ERROR - type 3, channel 1: frame of 4294967303 bytes exceeds the maximum of 4096"},
-		{"end", "\x08\x00\x00\x00\x00\x00\x00\x00", "ends with 0x00 instead of 0xCE"},
+		{"type", "\x04\x00\x01\x00\x00\x00\x00\xce", "FRAME_ERROR - type 4, all octets = <<>>: unknown_frame"},
+		{"size", "\x03\x00\x01\xff\xff\xff\xff", "FRAME_ERROR - type 3, all octets = <<>>: {frame_too_large,4294967295,4088}"},
+		{"end", "\x08\x00\x00\x00\x00\x00\x00\x00", "type 8, all octets = <<>>: {invalid_frame_end_marker,0}"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

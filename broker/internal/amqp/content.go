@@ -22,19 +22,25 @@ type Content struct {
 //	| class | weight | body size | flags | property list   |
 //	+-------+--------+-----------+-------+-----------------+
 func ParseContent(payload []byte) (Content, error) {
-	if len(payload) < 14 {
-		return Content{}, Errorf(SyntaxError, "content header of %d bytes", len(payload))
+	if len(payload) < contentHeaderBytes {
+		return Content{}, unknownFrame(FrameHeader, payload)
 	}
 	be := binary.BigEndian
 	c := Content{Class: be.Uint16(payload), BodySize: be.Uint64(payload[4:]), Properties: payload[12:]}
 	if weight := be.Uint16(payload[2:]); weight != 0 {
-		return Content{}, Errorf(SyntaxError, "content header of weight %d instead of 0", weight)
+		return Content{}, ErrHeaderExpected
 	}
 	if err := message.CheckProperties(c.Properties); err != nil {
 		return Content{}, Errorf(SyntaxError, "content header: %s", err)
 	}
 	return c, nil
 }
+
+// contentHeaderBytes is the least a content header's payload may have.
+const contentHeaderBytes = 14
+
+// ErrHeaderExpected is what a client is told whose publish goes on with another frame.
+var ErrHeaderExpected = Errorf(UnexpectedFrame, "expected content header for class %d, got non content header frame instead", ClassBasic)
 
 // noProperties is the wire form of an empty property list.
 var noProperties = []byte{0, 0}

@@ -3,6 +3,7 @@ package amqp
 import (
 	"encoding/binary"
 	"errors"
+	"unicode/utf8"
 
 	"github.com/warren-mq/warren/broker/internal/message"
 )
@@ -30,8 +31,8 @@ type readMethod interface {
 // Method decodes a method frame's payload. The method may be overwritten by the next
 // call; its strings and tables stay, and share no memory with payload.
 func (d *Decoder) Method(payload []byte) (Method, error) {
-	if len(payload) < 4 {
-		return nil, Errorf(SyntaxError, "method frame of %d bytes", len(payload))
+	if len(payload) < methodIDBytes {
+		return nil, unknownFrame(FrameMethod, payload)
 	}
 	id := MethodID(binary.BigEndian.Uint32(payload))
 	m := d.kept.place(id)
@@ -44,10 +45,15 @@ func (d *Decoder) Method(payload []byte) (Method, error) {
 	if r.err == nil && len(r.b) > 0 {
 		r.err = errTrailing
 	}
-	if r.err != nil {
-		return nil, &Error{Code: SyntaxError, Text: id.String() + ": " + r.err.Error(), Method: id}
+	switch {
+	case r.err == nil:
+		return m, nil
+	case r.err == errUTF8: //nolint:errorlint // never wrapped
+		return nil, Errorf(FrameError, "%s", r.err)
+	case r.err == errEarly || r.err == errTrailing: //nolint:errorlint // never wrapped
+		return nil, &Error{Code: FrameError, Text: "cannot decode " + octets(payload[4:]), Method: id}
 	}
-	return m, nil
+	return nil, &Error{Code: SyntaxError, Text: id.String() + ": " + r.err.Error(), Method: id}
 }
 
 // name returns b as a string, the same one for the same bytes as far as possible.
@@ -59,6 +65,10 @@ func (d *Decoder) name(b []byte) string {
 		clear(d.names)
 	}
 	s := string(b)
+	if !utf8.ValidString(s) && d.r.err == nil {
+		d.r.err = errUTF8
+		return ""
+	}
 	d.names[s] = s
 	return s
 }
@@ -66,6 +76,7 @@ func (d *Decoder) name(b []byte) string {
 var (
 	errEarly    = errors.New("arguments end too early")
 	errTrailing = errors.New("bytes follow the last argument")
+	errUTF8     = errors.New("Malformed UTF-8 in shortstr") //nolint:staticcheck // it goes to the client as it stands
 )
 
 // reader reads a method's arguments. After the first error it returns zero values.
@@ -135,6 +146,10 @@ func (r *reader) longstr() string {
 
 func (r *reader) table() message.Table {
 	if r.err != nil {
+		return nil
+	}
+	if len(r.b) < 4 || uint64(len(r.b)-4) < uint64(binary.BigEndian.Uint32(r.b)) {
+		r.err = errEarly
 		return nil
 	}
 	var t message.Table

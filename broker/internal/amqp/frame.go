@@ -1,6 +1,10 @@
 package amqp
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
 
 // The types of frame.
 const (
@@ -19,6 +23,7 @@ const (
 	FrameOverhead = frameHeaderBytes + 1
 
 	frameHeaderBytes = 7
+	methodIDBytes    = 4
 	// frameSlackBytes is by how much a payload may exceed the agreed size: some
 	// clients take the agreed size for the payload's.
 	frameSlackBytes = 8
@@ -33,7 +38,8 @@ type Frame struct {
 
 // Next returns the frame at the front of b and its length on the wire, both zero if b
 // does not hold a whole frame yet; need is then how many bytes b must have for the next
-// step. sizeMax is the agreed frame size.
+// step. sizeMax is the agreed frame size. An error with a length concerns that frame
+// only; after one without, nobody knows where the next frame begins.
 //
 //	0      1         3      7           7+size
 //	+------+---------+------+-----------+------+
@@ -45,25 +51,44 @@ func Next(b []byte, sizeMax uint32) (f Frame, length, need int, err error) {
 	}
 	size := binary.BigEndian.Uint32(b[3:])
 	f = Frame{Type: b[0], Channel: binary.BigEndian.Uint16(b[1:])}
-	switch f.Type {
-	case FrameMethod, FrameHeader, FrameBody, FrameHeartbeat:
-	default:
-		return Frame{}, 0, 0, Errorf(FrameError, "unknown frame type %d on channel %d", f.Type, f.Channel)
-	}
 	if payloadMax := sizeMax - FrameOverhead + frameSlackBytes; size > payloadMax {
-		return Frame{}, 0, 0, Errorf(FrameError, "type %d, channel %d: frame of %d bytes exceeds the maximum of %d",
-			f.Type, f.Channel, uint64(size)+FrameOverhead, sizeMax)
+		return Frame{}, 0, 0, Errorf(FrameError, "type %d, all octets = <<>>: {frame_too_large,%d,%d}", f.Type, size, sizeMax-FrameOverhead)
 	}
 	length = frameHeaderBytes + int(size) + 1
 	if len(b) < length {
 		return Frame{}, 0, length, nil
 	}
 	if end := b[length-1]; end != frameEnd {
-		return Frame{}, 0, 0, Errorf(FrameError, "type %d, channel %d: frame of %d bytes ends with 0x%02X instead of 0xCE",
-			f.Type, f.Channel, length, end)
+		return Frame{}, 0, 0, Errorf(FrameError, "type %d, all octets = %s: {invalid_frame_end_marker,%d}",
+			f.Type, octets(b[frameHeaderBytes:length-1]), end)
 	}
 	f.Payload = b[frameHeaderBytes : length-1 : length-1]
-	return f, length, 0, nil
+	switch {
+	case f.Type == FrameMethod && size >= methodIDBytes, f.Type == FrameHeader && size >= contentHeaderBytes,
+		f.Type == FrameBody, f.Type == FrameHeartbeat && size == 0:
+		return f, length, 0, nil
+	}
+	return Frame{}, length, 0, unknownFrame(f.Type, f.Payload)
+}
+
+// unknownFrame says that a frame is none. The texts of frame errors are RabbitMQ's.
+func unknownFrame(frameType uint8, payload []byte) *Error {
+	return Errorf(FrameError, "type %d, all octets = %s: unknown_frame", frameType, octets(payload))
+}
+
+// octetsShownMax is how many octets an error text shows: it will be cut anyway.
+const octetsShownMax = 100
+
+// octets writes bytes as RabbitMQ's texts do: <<0,50,0,10>>.
+func octets(b []byte) string {
+	var s strings.Builder
+	for i, o := range b[:min(len(b), octetsShownMax)] {
+		if i > 0 {
+			s.WriteByte(',')
+		}
+		fmt.Fprint(&s, o)
+	}
+	return "<<" + s.String() + ">>"
 }
 
 // BeginFrame appends a frame's start. The caller appends the payload and gives at to

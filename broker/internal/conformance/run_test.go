@@ -225,7 +225,7 @@ func (k *talk) note(e event) {
 	switch {
 	case e.line == "closed", e.method == amqp.IDConnectionClose:
 		e.conn.closed = true
-	case e.method == amqp.IDConnectionCloseOK: // who closes the socket first is no matter
+	case e.method == amqp.IDConnectionCloseOK:
 		e.conn.closed = true
 		_ = e.conn.net.Close()
 	case e.method == amqp.IDChannelClose, e.method == amqp.IDChannelCloseOK:

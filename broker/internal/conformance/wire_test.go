@@ -84,6 +84,9 @@ func (c *conn) read() {
 	buf, end := make([]byte, 64<<10), 0
 	for {
 		used, err := c.cut(buf[:end])
+		if err == errDone {
+			return
+		}
 		if err != nil {
 			c.events <- event{c, -1, "broken " + err.Error(), 0}
 			return
@@ -172,8 +175,14 @@ func (c *conn) method(channel uint16, m amqp.Method) error {
 		}
 	}
 	c.events <- event{c, int(channel), line, id}
+	if id == amqp.IDConnectionCloseOK {
+		return errDone
+	}
 	return nil
 }
+
+// errDone ends the reader after close-ok: who closes the socket first is no matter.
+var errDone = errors.New("done")
 
 // splitBytes parses hex digits with spaces among them; text in quotes stands for itself.
 func splitBytes(words []string) ([]byte, error) {

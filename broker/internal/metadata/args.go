@@ -15,8 +15,11 @@ func inequivalent(arg, what string, received, current any) *fault.Error {
 func argEquivalent(name, what string, received, current message.Table) *fault.Error {
 	r, rok := received.Get(name)
 	c, cok := current.Get(name)
-	if !rok && !cok || rok && cok && sameValue(r, c) {
+	switch {
+	case !rok && !cok, rok && cok && sameValue(r, c):
 		return nil
+	case rok && cok:
+		return inequivalent(name, what, r, c)
 	}
 	return fault.New(fault.PreconditionFailed, "inequivalent arg '%s' for %s: received %s but current is %s",
 		name, what, describe(r, rok), describe(c, cok))

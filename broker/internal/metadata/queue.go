@@ -1,8 +1,6 @@
 package metadata
 
 import (
-	"slices"
-
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
 )
@@ -35,24 +33,14 @@ func typeOf(args message.Table) QueueType {
 	return Classic
 }
 
-// queueArgs are the arguments that a declaration is compared by, in this order.
-var queueArgs = [...]string{
-	"x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy",
-	"x-max-length", "x-max-length-bytes", "x-overflow", "x-max-priority", "x-single-active-consumer",
-	"x-delivery-limit", "x-quorum-initial-group-size",
-}
-
-// priorityMax is the highest priority that a queue may have.
-const priorityMax = 255
-
 // CheckQueue checks a declaration by itself.
 func CheckQueue(vhost, name string, durable, exclusive, autoDelete bool, args message.Table) *fault.Error {
 	what := "queue '" + name + "' in vhost '" + vhost + "'"
 	if !validName(name) {
 		return fault.New(fault.PreconditionFailed, "the name of %s is longer than %d bytes, or not UTF-8", what, nameBytesMax)
 	}
-	if v, ok := args.Get("x-queue-type"); ok && v != string(Classic) && v != string(Quorum) {
-		return fault.New(fault.PreconditionFailed, "invalid arg 'x-queue-type' for %s: \"unsupported queue type '%v'\"; allowed are 'classic' and 'quorum'", what, v)
+	if f := checkArgs(what, args); f != nil {
+		return f
 	}
 	if typeOf(args) == Quorum {
 		switch {
@@ -63,43 +51,6 @@ func CheckQueue(vhost, name string, durable, exclusive, autoDelete bool, args me
 		case autoDelete:
 			return fault.New(fault.PreconditionFailed, "invalid property 'auto-delete' for %s", what)
 		}
-	}
-	for _, a := range [...]struct {
-		name  string
-		least int64
-	}{
-		{"x-message-ttl", 0}, {"x-expires", 1}, {"x-max-length", 0}, {"x-max-length-bytes", 0},
-		{"x-delivery-limit", -1}, {"x-quorum-initial-group-size", 1}, {"x-max-priority", 1},
-	} {
-		if v, ok := args.Get(a.name); ok {
-			if n, isInt := Integer(v); !isInt || n < a.least {
-				return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: received '%v' of type '%s', allowed are integers from %d", a.name, what, v, typeName(v), a.least)
-			}
-		}
-	}
-	for _, a := range [...]string{"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-overflow"} {
-		if v, ok := args.Get(a); ok {
-			s, isString := v.(string)
-			if !isString {
-				return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: received '%v' of type '%s', allowed is a longstr", a, what, v, typeName(v))
-			}
-			if len(s) > nameBytesMax {
-				return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: it is longer than %d bytes", a, what, nameBytesMax)
-			}
-		}
-	}
-	if v, ok := args.Get("x-overflow"); ok && !slices.Contains(overflows, v.(string)) {
-		return fault.New(fault.PreconditionFailed, "invalid arg 'x-overflow' for %s: received '%v', allowed are drop-head, reject-publish and reject-publish-dlx", what, v)
-	}
-	if v, ok := args.Get("x-max-priority"); ok {
-		if n, _ := Integer(v); n > priorityMax {
-			return fault.New(fault.PreconditionFailed, "invalid arg 'x-max-priority' for %s: received '%d', allowed are integers from 1 to %d", what, n, priorityMax)
-		}
-	}
-	_, key := args.Get("x-dead-letter-routing-key")
-	_, dlx := args.Get("x-dead-letter-exchange")
-	if key && !dlx {
-		return fault.New(fault.PreconditionFailed, "invalid arg 'x-dead-letter-routing-key' for %s: routing_key_but_no_dlx_defined", what)
 	}
 	return nil
 }
@@ -155,12 +106,16 @@ func (q *Queue) Equivalent(d *Queue) *fault.Error {
 	if q.AutoDelete != d.AutoDelete {
 		return inequivalent("auto_delete", what, d.AutoDelete, q.AutoDelete)
 	}
-	if q.Type() != d.Type() {
-		return inequivalent("x-queue-type", what, d.Type(), q.Type())
+	received := d.Args.Table
+	if v, ok := received.Get("x-queue-type"); !ok || v == nil {
+		received = received.Set("x-queue-type", string(Classic)) // what none means
 	}
-	for _, a := range queueArgs {
-		if f := argEquivalent(a, what, d.Args.Table, q.Args.Table); f != nil {
-			return f
+	current := q.Args.Table.Set("x-queue-type", string(q.Type()))
+	for i := range queueArgs {
+		if r := &queueArgs[i]; r.takes(q.Type()) {
+			if f := argEquivalent(r.name, what, received, current); f != nil {
+				return f
+			}
 		}
 	}
 	return nil

@@ -41,13 +41,32 @@ func (a *assembly) add(f amqp.Frame, bytesMax int) (complete bool, err error) {
 		err = a.header(f.Payload, bytesMax)
 	case f.Type == amqp.FrameBody && a.stage == wantBody:
 		err = a.body(f.Payload)
-	case f.Type == amqp.FrameHeader:
-		err = amqp.Errorf(amqp.UnexpectedFrame, "content header without a method that has content")
 	default:
-		err = amqp.Errorf(amqp.UnexpectedFrame, "content body without a content header")
+		err = a.unexpected()
 	}
 	return err == nil && a.stage == wantBody && len(a.msg.Body) == a.want, err
 }
+
+// unexpected is the error for a frame that does not come next.
+func (a *assembly) unexpected() error {
+	switch a.stage {
+	case wantHeader:
+		return amqp.ErrHeaderExpected
+	case wantBody:
+		return errBodyExpected
+	default:
+		return errMethodExpected
+	}
+}
+
+// What a client is told whose frames come in a wrong order.
+var (
+	errBodyExpected   = amqp.Errorf(amqp.UnexpectedFrame, "expected content body, got non content body frame instead")
+	errMethodExpected = amqp.Errorf(amqp.UnexpectedFrame, "expected method frame, got non method frame instead")
+)
+
+// bodyBytesCeiling is the size beyond which a message ends the connection: nobody means it.
+const bodyBytesCeiling = 512 << 20
 
 func (a *assembly) header(payload []byte, bytesMax int) error {
 	c, err := amqp.ParseContent(payload)
@@ -55,7 +74,10 @@ func (a *assembly) header(payload []byte, bytesMax int) error {
 		return err
 	}
 	if c.Class != amqp.ClassBasic {
-		return amqp.Errorf(amqp.UnexpectedFrame, "content header of class %d instead of %d", c.Class, amqp.ClassBasic)
+		return amqp.Errorf(amqp.UnexpectedFrame, "expected content header for class %d, got one for class %d instead", amqp.ClassBasic, c.Class)
+	}
+	if c.BodySize > bodyBytesCeiling {
+		return amqp.Errorf(amqp.FrameError, "content body size %d exceeds maximum allowed size %d", c.BodySize, bodyBytesCeiling)
 	}
 	if c.BodySize > uint64(bytesMax) {
 		return fault.New(fault.PreconditionFailed, "message size %d is larger than configured max size %d", c.BodySize, bytesMax)
@@ -80,7 +102,7 @@ func (a *assembly) small() int {
 
 func (a *assembly) body(payload []byte) error {
 	if got := len(a.msg.Body) + len(payload); got > a.want {
-		return amqp.Errorf(amqp.UnexpectedFrame, "content body of %d bytes instead of %d", got, a.want)
+		return amqp.Errorf(amqp.FrameError, "content body frame exceeds remaining content size")
 	}
 	if cap(a.msg.Body) < a.want {
 		a.msg.Body = make([]byte, 0, a.want)

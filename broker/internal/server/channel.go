@@ -26,12 +26,9 @@ type channel struct {
 
 func (s *session) channelOpen(ctx context.Context, number uint16) error {
 	if ch := s.channels[number]; ch != nil {
-		if ch.closing {
-			return nil
-		}
 		return amqp.Errorf(amqp.ChannelError, "second 'channel.open' seen")
 	}
-	if number > s.channelMax || len(s.channels) >= int(s.channelMax) {
+	if len(s.channels) >= int(s.channelMax) { // RabbitMQ does not mind a higher number either
 		return amqp.Errorf(amqp.NotAllowed, "number of channels opened (%d) has reached the negotiated channel_max (%d)",
 			len(s.channels), s.channelMax)
 	}

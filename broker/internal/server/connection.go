@@ -20,7 +20,7 @@ func (s *session) connectionMethod(ctx context.Context, m amqp.Method) error {
 	case *amqp.ConnectionUpdateSecret:
 		return s.updateSecret(ctx, m)
 	}
-	return amqp.Errorf(amqp.CommandInvalid, "%s is not a client's to send on channel 0 of an open connection", m.ID())
+	return amqp.Errorf(amqp.ChannelError, "unexpected method in connection state running")
 }
 
 // updateSecret lets a client prove anew who it is. What it may do is looked at anew, too.

@@ -7,6 +7,9 @@ import (
 	"github.com/warren-mq/warren/broker/internal/node"
 )
 
+// errUnimplemented refuses what is not a client's to send on a channel.
+var errUnimplemented = amqp.Errorf(amqp.CommandInvalid, "unimplemented method")
+
 // handle does what one frame asks.
 func (s *session) handle(ctx context.Context, f amqp.Frame) {
 	if s.parks(f) {
@@ -14,7 +17,7 @@ func (s *session) handle(ctx context.Context, f amqp.Frame) {
 	}
 	if f.Type == amqp.FrameHeartbeat {
 		if f.Channel != 0 {
-			s.fail(ctx, 0, 0, amqp.Errorf(amqp.UnexpectedFrame, "heartbeat on channel %d", f.Channel))
+			s.fail(ctx, 0, 0, amqp.Errorf(amqp.UnexpectedFrame, "type %d, all octets = <<>>", f.Type))
 		}
 		return
 	}
@@ -36,11 +39,25 @@ func (s *session) handle(ctx context.Context, f amqp.Frame) {
 			s.fail(ctx, 0, m.ID(), err)
 		}
 	default:
-		id := m.ID() // the decoder may use m again
+		id := s.blame(f.Channel, m) // the decoder may use m again
 		if err := s.channelMethod(ctx, f.Channel, m); err != nil {
 			s.fail(ctx, f.Channel, id, err)
 		}
 	}
+}
+
+// blame returns the method that an error names: a publish that was begun, or none if
+// there is no channel yet.
+func (s *session) blame(number uint16, m amqp.Method) amqp.MethodID {
+	ch := s.channels[number]
+	_, opens := m.(*amqp.ChannelOpen)
+	switch {
+	case ch == nil && opens:
+		return 0
+	case ch != nil && !opens && ch.assembly.open():
+		return amqp.IDBasicPublish
+	}
+	return m.ID()
 }
 
 // content takes a content header or a body frame.
@@ -50,14 +67,17 @@ func (s *session) content(ctx context.Context, f amqp.Frame) {
 	case s.closing || ch != nil && ch.closing:
 		return
 	case ch == nil:
-		s.fail(ctx, 0, 0, amqp.Errorf(amqp.ChannelError, "expected 'channel.open'"))
+		s.fail(ctx, 0, 0, errMethodExpected)
 		return
 	}
 	complete, err := ch.assembly.add(f, s.srv.cfg.MessageBytesMax)
 	if err == nil && complete {
 		err = s.publish(ch)
 	}
-	if err != nil {
+	switch {
+	case err == errMethodExpected: //nolint:errorlint // never wrapped
+		s.fail(ctx, 0, 0, err)
+	case err != nil:
 		s.fail(ctx, ch.number, amqp.IDBasicPublish, err)
 	}
 }
@@ -77,7 +97,7 @@ func (s *session) channelMethod(ctx context.Context, number uint16, m amqp.Metho
 	case ch.tx != nil && ch.tx.committing:
 		return amqp.Errorf(amqp.ChannelError, "unexpected command while processing 'tx.commit'")
 	case ch.assembly.open():
-		return amqp.Errorf(amqp.UnexpectedFrame, "expected content for %s, got method %s", amqp.IDBasicPublish, m.ID())
+		return ch.assembly.unexpected()
 	}
 	switch m := m.(type) {
 	case *amqp.BasicPublish:
@@ -90,8 +110,6 @@ func (s *session) channelMethod(ctx context.Context, number uint16, m amqp.Metho
 		return s.settle(ch, m.DeliveryTag, false, rejected(m.Requeue, node.Failed))
 	case *amqp.ChannelClose:
 		return s.channelClose(ctx, ch)
-	case *amqp.ChannelCloseOK, *amqp.ChannelFlowOK:
-		return nil
 	case *amqp.ChannelFlow:
 		return s.channelFlow(ch, m)
 	case *amqp.AccessRequest:
@@ -139,8 +157,6 @@ func (s *session) operation(ctx context.Context, ch *channel, m amqp.Method) err
 		return s.basicConsume(ctx, ch, m)
 	case *amqp.BasicCancel:
 		return s.basicCancel(ctx, ch, m)
-	case *amqp.BasicCancelOK:
-		return nil
 	case *amqp.BasicGet:
 		return s.basicGet(ctx, ch, m)
 	case *amqp.BasicRecover:
@@ -152,5 +168,5 @@ func (s *session) operation(ctx context.Context, ch *channel, m amqp.Method) err
 	case *amqp.BasicRecoverAsync:
 		return s.recover(ch, m.Requeue)
 	}
-	return amqp.Errorf(amqp.CommandInvalid, "%s is not a client's to send on a channel", m.ID())
+	return errUnimplemented
 }

@@ -53,7 +53,7 @@ func exceptionOf(err error) exception {
 func replyText(c amqp.Code, text string) string {
 	s := c.String() + " - " + text
 	if len(s) > replyTextBytesMax {
-		s = strings.ToValidUTF8(s[:replyTextBytesMax-len("…")], "") + "…"
+		s = strings.ToValidUTF8(s[:replyTextBytesMax-len("...")], "") + "..."
 	}
 	return s
 }

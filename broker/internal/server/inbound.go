@@ -24,6 +24,9 @@ type inbound struct {
 	frameMax uint32
 	idle     time.Duration // without a byte for so long the client is dead; 0: for ever
 
+	bad  error // of the frame behind those that were handed over last
+	lost bool  // where the next frame begins
+
 	cur  *chunk // bytes not handed over yet: cur.buf[:end]
 	end  int
 	size int // of the next chunk
@@ -41,12 +44,18 @@ func newInbound(conn net.Conn, traffic *node.Traffic) *inbound {
 // are no frame, else that of the socket.
 func (in *inbound) next() (*chunk, error) {
 	for {
-		used, need, err := in.split()
-		if used > 0 {
-			return in.detach(used, need), nil // an error comes back at the next call
-		}
-		if err != nil {
+		if err := in.bad; err != nil {
+			in.bad = nil
 			return nil, err
+		}
+		used, need := in.split()
+		if used > 0 {
+			if c := in.detach(used, need); len(c.frames) > 0 {
+				return c, nil
+			}
+		}
+		if in.bad != nil {
+			continue
 		}
 		if need > len(in.cur.buf) {
 			bigger := in.take(need)
@@ -77,12 +86,16 @@ func (in *inbound) fill() error {
 }
 
 // split finds the whole frames in the current chunk: how many bytes they take, and how
-// many the next frame needs.
-func (in *inbound) split() (used, need int, err error) {
+// many the next frame needs. A bad frame is the last to be found.
+func (in *inbound) split() (used, need int) {
 	for {
 		f, n, need, err := amqp.Next(in.cur.buf[used:in.end], in.frameMax)
+		if err != nil {
+			in.bad, in.lost = err, n == 0
+			return used + n, 0
+		}
 		if n == 0 {
-			return used, need, err
+			return used, need
 		}
 		in.cur.frames = append(in.cur.frames, f)
 		used += n
@@ -166,7 +179,7 @@ func (in *inbound) readAll(ctx context.Context, link Publisher, to chan<- batch)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if b.err != nil {
+		if in.lost {
 			return in.discard()
 		}
 	}

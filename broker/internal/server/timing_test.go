@@ -230,7 +230,7 @@ func TestAbortReason(t *testing.T) {
 
 func TestReplyTextFits(t *testing.T) {
 	s := replyText(amqp.NotFound, strings.Repeat("ä", 200))
-	if len(s) > 255 || !strings.HasSuffix(s, "ä…") {
+	if len(s) > 255 || !strings.HasSuffix(s, "ä...") {
 		t.Errorf("%d bytes: %q", len(s), s)
 	}
 }

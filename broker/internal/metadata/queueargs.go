@@ -1,0 +1,191 @@
+package metadata
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
+)
+
+// argRule is one optional argument of a queue: which types of queue take it, and what is
+// wrong with a value; "" if nothing is. The wording of complaints is RabbitMQ's, which
+// clients and their tests look for.
+type argRule struct {
+	name    string
+	classic bool
+	quorum  bool
+	check   func(v any) string
+}
+
+// queueArgs are the arguments in the order in which they are checked and compared.
+var queueArgs = [...]argRule{
+	{"x-queue-type", true, true, checkQueueType},
+	{"x-expires", true, true, checkExpires},
+	{"x-message-ttl", true, true, checkDuration},
+	{"x-dead-letter-exchange", true, true, checkText},
+	{"x-dead-letter-routing-key", true, true, checkText},
+	{"x-dead-letter-strategy", false, true, checkOneOf("invalid_dlx_strategy", "at-most-once", "at-least-once")},
+	{"x-max-length", true, true, checkNonNegative},
+	{"x-max-length-bytes", true, true, checkNonNegative},
+	{"x-max-in-memory-length", false, true, checkNonNegative},
+	{"x-max-in-memory-bytes", false, true, checkNonNegative},
+	{"x-max-priority", true, false, checkPriority},
+	{"x-overflow", true, true, checkOneOf("invalid_overflow", overflows...)},
+	{"x-queue-mode", true, false, checkNothing},
+	{"x-queue-version", true, false, checkVersion},
+	{"x-single-active-consumer", true, true, checkBool},
+	{"x-queue-master-locator", true, false, checkNothing},
+	{"x-queue-leader-locator", true, true, checkOneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
+	{"x-quorum-initial-group-size", false, true, checkPositive},
+	{"x-quorum-target-group-size", false, true, checkPositive},
+	{"x-delivery-limit", false, true, checkInteger},
+	{"x-consumer-timeout", false, true, checkNonNegative},
+	{"x-consumer-disconnected-timeout", false, true, checkNonNegative},
+	{"x-delayed-retry-type", false, true, checkText},
+	{"x-delayed-retry-min", false, true, checkNonNegative},
+	{"x-delayed-retry-max", false, true, checkNonNegative},
+	{"x-member-placement-tag", false, true, checkText},
+	{"x-max-age", false, false, checkNothing},
+	{"x-stream-max-segment-size-bytes", false, false, checkNothing},
+	{"x-stream-filter-size-bytes", false, false, checkNothing},
+	{"x-initial-cluster-size", false, false, checkNothing},
+}
+
+// priorityMax is the highest priority that a queue may have.
+const priorityMax = 255
+
+// durationMsMax is the longest time to live: ten years.
+const durationMsMax = 315_360_000_000
+
+func (r *argRule) takes(t QueueType) bool { return t == Classic && r.classic || t == Quorum && r.quorum }
+
+// checkArgs checks the arguments of a queue that is not there yet: all values first, then
+// whether the queue's type takes them.
+func checkArgs(what string, args message.Table) *fault.Error {
+	// The exchange is looked at before all else: who may write to it decides first.
+	if v, ok := args.Get("x-dead-letter-exchange"); ok {
+		if _, isString := v.(string); !isString {
+			return fault.New(fault.PreconditionFailed, "invalid type '%s' for arg 'x-dead-letter-exchange' in %s", typeName(v), what)
+		}
+	}
+	for i := range queueArgs {
+		r := &queueArgs[i]
+		v, ok := args.Get(r.name)
+		if !ok {
+			continue
+		}
+		why := r.check(v)
+		if _, dlx := args.Get("x-dead-letter-exchange"); why == "" && !dlx && r.name == "x-dead-letter-routing-key" {
+			why = "routing_key_but_no_dlx_defined"
+		}
+		if why != "" {
+			return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: %s", r.name, what, why)
+		}
+	}
+	t := typeOf(args)
+	for i := range queueArgs {
+		if _, ok := args.Get(queueArgs[i].name); ok && !queueArgs[i].takes(t) {
+			return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue", queueArgs[i].name, what, t)
+		}
+	}
+	return nil
+}
+
+func checkNothing(any) string { return "" }
+
+func checkInteger(v any) string {
+	if _, ok := Integer(v); !ok {
+		return fmt.Sprintf(`"expected integer, got %s"`, typeName(v))
+	}
+	return ""
+}
+
+func checkNonNegative(v any) string {
+	n, _ := Integer(v)
+	if why := checkInteger(v); why != "" || n >= 0 {
+		return why
+	}
+	return fmt.Sprintf("{value_negative,%d}", n)
+}
+
+func checkPositive(v any) string {
+	if n, ok := Integer(v); ok && n == 0 {
+		return "{value_zero,0}"
+	}
+	return checkNonNegative(v)
+}
+
+func checkDuration(v any) string {
+	if n, _ := Integer(v); n > durationMsMax {
+		return fmt.Sprintf("{value_too_large,%d}", n)
+	}
+	return checkNonNegative(v)
+}
+
+func checkExpires(v any) string {
+	if n, ok := Integer(v); ok && n == 0 {
+		return "{value_zero,0}"
+	}
+	return checkDuration(v)
+}
+
+func checkPriority(v any) string {
+	if n, _ := Integer(v); n > priorityMax {
+		return fmt.Sprintf("{max_value_exceeded,%d}", n)
+	}
+	return checkNonNegative(v)
+}
+
+// checkVersion takes both storage formats that RabbitMQ has had: here they mean nothing.
+func checkVersion(v any) string {
+	n, _ := Integer(v)
+	if why := checkInteger(v); why != "" || n == 1 || n == 2 {
+		return why
+	}
+	return fmt.Sprintf(`"unsupported queue version '%d'"`, n)
+}
+
+func unacceptable(v any) string { return "{unacceptable_type," + typeName(v) + "}" }
+
+func checkText(v any) string {
+	s, ok := v.(string)
+	switch {
+	case !ok:
+		return unacceptable(v)
+	case len(s) > nameBytesMax:
+		return fmt.Sprintf("longer than %d bytes", nameBytesMax)
+	}
+	return ""
+}
+
+func checkBool(v any) string {
+	if _, ok := v.(bool); !ok {
+		return unacceptable(v)
+	}
+	return ""
+}
+
+func checkQueueType(v any) string {
+	s, ok := v.(string)
+	switch {
+	case !ok:
+		return unacceptable(v)
+	case s != string(Classic) && s != string(Quorum):
+		return fmt.Sprintf(`"unsupported queue type '%s'"`, s)
+	}
+	return ""
+}
+
+func checkOneOf(complaint string, allowed ...string) func(any) string {
+	return func(v any) string {
+		s, ok := v.(string)
+		switch {
+		case !ok:
+			return unacceptable(v)
+		case !slices.Contains(allowed, s):
+			return complaint
+		}
+		return ""
+	}
+}
