@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 )
@@ -57,4 +58,22 @@ func appendOthers(dst, body []byte, more Table) []byte {
 		body = r
 	}
 	return dst
+}
+
+// WithoutHeader returns the property list raw without a header: raw itself if it has
+// none of that key. raw must have passed CheckProperties.
+func WithoutHeader(raw []byte, key string) []byte {
+	headers := PeekHeaders(raw)
+	if headers == nil || !bytes.Contains(headers, []byte(key)) {
+		return raw
+	}
+	if _, ok := FindField(headers, key); !ok {
+		return raw
+	}
+	p, err := ParseProperties(raw)
+	if err != nil {
+		panic("message: rewrite of properties that were never checked: " + err.Error())
+	}
+	p.Headers = p.Headers.Without(key)
+	return p.Append(nil)
 }

@@ -163,3 +163,42 @@ func Integer(v any) (int64, bool) {
 	}
 	return 0, false
 }
+
+// TypeName returns what RabbitMQ calls the type of a table's value in its texts.
+func TypeName(v any) string {
+	switch v.(type) {
+	case bool:
+		return "bool"
+	case int8:
+		return "byte"
+	case uint8:
+		return "unsignedbyte"
+	case int16:
+		return "short"
+	case uint16:
+		return "unsignedshort"
+	case int32:
+		return "signedint"
+	case uint32:
+		return "unsignedint"
+	case int64:
+		return "long"
+	case float32:
+		return "float"
+	case float64:
+		return "double"
+	case string:
+		return "longstr"
+	case []byte:
+		return "binary"
+	case []any:
+		return "array"
+	case Table:
+		return "table"
+	case Timestamp:
+		return "timestamp"
+	case Decimal:
+		return "decimal"
+	}
+	return "void"
+}

@@ -100,7 +100,7 @@ func TestAVirtualHostGoesWithAllThatIsInIt(t *testing.T) {
 			gone++
 		}
 	}
-	if gone != 1 || len(s.queues) != queues-1 || len(s.exchanges) != exchanges-7 {
+	if gone != 1 || len(s.queues) != queues-1 || len(s.exchanges) != exchanges-8 {
 		t.Fatalf("%d changes, %d queues of %d, %d exchanges of %d", gone, len(s.queues), queues, len(s.exchanges), exchanges)
 	}
 	if u := s.Users["u"]; len(u.Permissions) != 1 || len(u.Topics) != 0 {

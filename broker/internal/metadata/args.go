@@ -37,46 +37,7 @@ func describe(v any, ok bool) string {
 	if !ok {
 		return "none"
 	}
-	return fmt.Sprintf("the value '%v' of type '%s'", v, typeName(v))
-}
-
-// typeName is what RabbitMQ calls a value's type in its texts.
-func typeName(v any) string {
-	switch v.(type) {
-	case bool:
-		return "bool"
-	case int8:
-		return "byte"
-	case uint8:
-		return "unsignedbyte"
-	case int16:
-		return "short"
-	case uint16:
-		return "unsignedshort"
-	case int32:
-		return "signedint"
-	case uint32:
-		return "unsignedint"
-	case int64:
-		return "long"
-	case float32:
-		return "float"
-	case float64:
-		return "double"
-	case string:
-		return "longstr"
-	case []byte:
-		return "binary"
-	case []any:
-		return "array"
-	case message.Table:
-		return "table"
-	case message.Timestamp:
-		return "timestamp"
-	case message.Decimal:
-		return "decimal"
-	}
-	return "void"
+	return fmt.Sprintf("the value '%v' of type '%s'", v, message.TypeName(v))
 }
 
 // Integer returns the value of any of AMQP's integer types.

@@ -1,9 +1,11 @@
 package metadata
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/routing"
 )
 
@@ -32,17 +34,23 @@ func (s *State) exchangeDeclare(d *ExchangeDeclare) *fault.Error {
 	if f != nil {
 		return f
 	}
+	if f := CheckExchangeType(x.Type); f != nil {
+		return f
+	}
 	if old := v.Exchanges[x.Name]; old != nil {
 		return old.Equivalent(&x)
 	}
 	if strings.HasPrefix(x.Name, "amq.") {
 		return fault.New(fault.AccessRefused, "exchange name '%s' contains reserved prefix 'amq.*'", x.Name)
 	}
+	if v, ok := x.Args.Get("alternate-exchange"); ok {
+		if _, isString := v.(string); !isString {
+			return fault.New(fault.PreconditionFailed, "invalid type '%s' for arg 'alternate-exchange' in exchange '%s' in vhost '%s'",
+				message.TypeName(v), x.Name, x.VHost)
+		}
+	}
 	if f := checkDelayed(&x); f != nil {
 		return f
-	}
-	if _, ok := newMatcher(&x); !ok {
-		return fault.New(fault.PreconditionFailed, "unknown exchange type '%s'", x.Type)
 	}
 	if x.Type == Delayed && s.Groups[d.Group] == nil {
 		return fault.New(fault.Unavailable, "placement group %d is gone", d.Group)
@@ -52,6 +60,17 @@ func (s *State) exchangeDeclare(d *ExchangeDeclare) *fault.Error {
 		s.addStore(v, &x, d.Group)
 	}
 	return nil
+}
+
+// CheckExchangeType says that there is no such type; nil if there is.
+func CheckExchangeType(name string) *fault.Error {
+	if _, ok := newMatcher(&Exchange{Type: name}); ok || name == Delayed {
+		return nil
+	}
+	if name == "" {
+		return fault.New(fault.PreconditionFailed, "invalid exchange type ''")
+	}
+	return fault.New(fault.PreconditionFailed, "unknown exchange type '%s'", name)
 }
 
 // Equivalent checks a declaration against the exchange that is there.
@@ -80,12 +99,12 @@ func (s *State) exchangeDelete(d *ExchangeDelete) *fault.Error {
 	if f != nil {
 		return f
 	}
+	if d.Name == "" || strings.HasPrefix(d.Name, "amq.") {
+		return fault.New(fault.AccessRefused, "deletion of system exchange '%s' in vhost '%s' not allowed", d.Name, v.Name)
+	}
 	x := v.Exchanges[d.Name]
 	if x == nil {
 		return nil
-	}
-	if x.Name == "" || strings.HasPrefix(x.Name, "amq.") {
-		return fault.New(fault.AccessRefused, "deletion of system exchange '%s' in vhost '%s' not allowed", x.Name, v.Name)
 	}
 	if d.IfUnused && len(x.Bindings) > 0 {
 		return fault.New(fault.PreconditionFailed, "exchange '%s' in vhost '%s' in use", x.Name, v.Name)
@@ -146,9 +165,19 @@ func (s *State) bind(c *BindCommand) *fault.Error {
 	return nil
 }
 
+// Bound reports whether a binding is there.
+func (s *State) Bound(c *BindCommand) bool {
+	_, x, _, f := s.ends(c)
+	return f == nil && slices.ContainsFunc(x.Bindings, c.Binding.same)
+}
+
+// unbind removes a binding; one that is not there is removed already.
 func (s *State) unbind(c *BindCommand) *fault.Error {
 	v, x, dest, f := s.ends(c)
-	if f != nil {
+	switch {
+	case f != nil && f.Kind == fault.NotFound:
+		return nil
+	case f != nil:
 		return f
 	}
 	for i, old := range x.Bindings {

@@ -55,10 +55,12 @@ var queueArgs = [...]argRule{
 // priorityMax is the highest priority that a queue may have.
 const priorityMax = 255
 
-// durationMsMax is the longest time to live: ten years.
-const durationMsMax = 315_360_000_000
+// DurationMsMax is the longest time to live, ten years in milliseconds.
+const DurationMsMax = 315_360_000_000
 
-func (r *argRule) takes(t QueueType) bool { return t == Classic && r.classic || t == Quorum && r.quorum }
+func (r *argRule) takes(t QueueType) bool {
+	return t == Classic && r.classic || t == Quorum && r.quorum
+}
 
 // checkArgs checks the arguments of a queue that is not there yet: all values first, then
 // whether the queue's type takes them.
@@ -66,7 +68,7 @@ func checkArgs(what string, args message.Table) *fault.Error {
 	// The exchange is looked at before all else: who may write to it decides first.
 	if v, ok := args.Get("x-dead-letter-exchange"); ok {
 		if _, isString := v.(string); !isString {
-			return fault.New(fault.PreconditionFailed, "invalid type '%s' for arg 'x-dead-letter-exchange' in %s", typeName(v), what)
+			return fault.New(fault.PreconditionFailed, "invalid type '%s' for arg 'x-dead-letter-exchange' in %s", message.TypeName(v), what)
 		}
 	}
 	for i := range queueArgs {
@@ -96,7 +98,7 @@ func checkNothing(any) string { return "" }
 
 func checkInteger(v any) string {
 	if _, ok := Integer(v); !ok {
-		return fmt.Sprintf(`"expected integer, got %s"`, typeName(v))
+		return fmt.Sprintf(`"expected integer, got %s"`, message.TypeName(v))
 	}
 	return ""
 }
@@ -117,7 +119,7 @@ func checkPositive(v any) string {
 }
 
 func checkDuration(v any) string {
-	if n, _ := Integer(v); n > durationMsMax {
+	if n, _ := Integer(v); n > DurationMsMax {
 		return fmt.Sprintf("{value_too_large,%d}", n)
 	}
 	return checkNonNegative(v)
@@ -146,7 +148,7 @@ func checkVersion(v any) string {
 	return fmt.Sprintf(`"unsupported queue version '%d'"`, n)
 }
 
-func unacceptable(v any) string { return "{unacceptable_type," + typeName(v) + "}" }
+func unacceptable(v any) string { return "{unacceptable_type," + message.TypeName(v) + "}" }
 
 func checkText(v any) string {
 	s, ok := v.(string)

@@ -10,7 +10,14 @@ import (
 // MayPublish refuses what clients do not publish to; nil if they may publish to the
 // exchange, or if there is none.
 func (s *State) MayPublish(vhost, exchange string) *fault.Error {
-	if v := s.VHosts[vhost]; v != nil && v.Exchanges[exchange] != nil && v.Exchanges[exchange].Internal {
+	if exchange == "" {
+		return nil
+	}
+	x, f := s.Exchange(vhost, exchange)
+	if f != nil {
+		return f
+	}
+	if x.Internal {
 		return fault.New(fault.AccessRefused, "cannot publish to internal exchange '%s' in vhost '%s'", exchange, vhost)
 	}
 	return nil

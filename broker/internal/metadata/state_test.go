@@ -222,7 +222,7 @@ func TestAQueueIsCheckedByItself(t *testing.T) {
 		{"q", true, false, false, args("x-overflow", "drop-tail"), "invalid arg 'x-overflow'"},
 		{"q", true, false, false, args("x-overflow", true), "invalid arg 'x-overflow'"},
 		{"q", true, false, false, args("x-overflow", "reject-publish", "x-dead-letter-exchange", ""), ""},
-		{"q", true, false, false, args("x-dead-letter-exchange", []byte("x")), "invalid arg 'x-dead-letter-exchange'"},
+		{"q", true, false, false, args("x-dead-letter-exchange", []byte("x")), "invalid type 'binary' for arg 'x-dead-letter-exchange'"},
 		{"q", true, false, false, args("x-dead-letter-exchange", long), "invalid arg 'x-dead-letter-exchange'"},
 		{"q", true, false, false, args("x-dead-letter-routing-key", "k"), "routing_key_but_no_dlx_defined"},
 		{long, true, false, false, Args{}, "longer than 255 bytes"},
@@ -242,7 +242,7 @@ func TestNamesOfTypes(t *testing.T) {
 		"longstr": "s", "binary": []byte{1}, "array": []any{}, "table": message.Table{}, "timestamp": message.Timestamp(1),
 		"decimal": message.Decimal{}, "void": nil,
 	} {
-		if got := typeName(v); got != want {
+		if got := message.TypeName(v); got != want {
 			t.Errorf("%T is called %s, want %s", v, got, want)
 		}
 	}

@@ -86,7 +86,7 @@ func (n *Node) bury(d queue.DeadLetter, done func(fate)) bool {
 	if err != nil {
 		ttl = -1 // it was checked when the message came
 	}
-	qs, err := n.routeMessage(c.VHost, m, nil, false)
+	qs, err := n.routeMessage(c.VHost, m, nil)
 	if err != nil {
 		return false // no such exchange
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 )
 
@@ -30,7 +33,11 @@ func (l *Link) ExchangeDeclare(ctx context.Context, x ExchangeSpec, passive bool
 		return f
 	case passive:
 		return nil
-	case f == nil:
+	}
+	if f := metadata.CheckExchangeType(x.Type); f != nil {
+		return f
+	}
+	if f == nil {
 		return asError(have.Equivalent(&want))
 	}
 	if err := l.mayAlternate(x.Name, x.Args); err != nil {
@@ -79,6 +86,15 @@ func (l *Link) Bind(ctx context.Context, b BindingSpec) error {
 	if err != nil {
 		return err
 	}
+	l.n.topologyMu.RLock()
+	_, f := l.n.topology.Exchange(l.vhost, b.Source)
+	l.n.topologyMu.RUnlock()
+	if f != nil {
+		return f
+	}
+	if err := l.mayTouch(b); err != nil {
+		return err
+	}
 	_, err = l.n.propose(ctx, &metadata.Command{Bind: c})
 	return err
 }
@@ -89,7 +105,25 @@ func (l *Link) Unbind(ctx context.Context, b BindingSpec) error {
 	if err != nil {
 		return err
 	}
+	l.n.topologyMu.RLock()
+	bound := l.n.topology.Bound(c)
+	l.n.topologyMu.RUnlock()
+	if !bound {
+		return nil // this node has seen all that its clients were told
+	}
+	if err := l.mayTouch(b); err != nil {
+		return err
+	}
 	_, err = l.n.propose(ctx, &metadata.Command{Unbind: c})
+	return err
+}
+
+// mayTouch refuses bindings to another connection's exclusive queue.
+func (l *Link) mayTouch(b BindingSpec) error {
+	if b.ToExchange {
+		return nil
+	}
+	_, err := l.ownQueue(b.Destination)
 	return err
 }
 
@@ -97,13 +131,10 @@ func (l *Link) binding(b BindingSpec) (*metadata.BindCommand, error) {
 	if err := l.mayBind(b); err != nil {
 		return nil, err
 	}
-	if !b.ToExchange {
-		if _, err := l.ownQueue(b.Destination); err != nil {
-			return nil, err
-		}
-	}
+	// The order of arguments makes no difference.
+	args := slices.SortedStableFunc(slices.Values(b.Args), func(a, b message.Field) int { return strings.Compare(a.Key, b.Key) })
 	return &metadata.BindCommand{VHost: l.vhost, Binding: metadata.Binding{
-		Source: b.Source, Destination: b.Destination, ToExchange: b.ToExchange, Key: b.Key, Args: metadata.Args{Table: b.Args},
+		Source: b.Source, Destination: b.Destination, ToExchange: b.ToExchange, Key: b.Key, Args: metadata.Args{Table: args},
 	}}, nil
 }
 
@@ -120,6 +151,9 @@ func (l *Link) QueueDeclare(ctx context.Context, s QueueSpec, passive bool) (Que
 		}
 		return l.n.stat(ctx, q)
 	}
+	if strings.HasPrefix(s.Name, "amq.") && !s.Internal {
+		return QueueInfo{}, fault.New(fault.AccessRefused, "queue name '%s' contains reserved prefix 'amq.*'", s.Name)
+	}
 	if s.Name != "" {
 		l.n.topologyMu.RLock()
 		s.Args = l.n.topology.WithDefaultType(l.vhost, s.Durable, s.Exclusive, s.AutoDelete, s.Args)
@@ -127,16 +161,13 @@ func (l *Link) QueueDeclare(ctx context.Context, s QueueSpec, passive bool) (Que
 	} else {
 		s.Name = generatedName()
 		if v, ok := s.Args.Get("x-queue-type"); ok && v == string(metadata.Quorum) {
-			return QueueInfo{}, fault.New(fault.PreconditionFailed, "Cannot declare a server-named queue for type quorum")
+			return QueueInfo{}, fault.New(fault.PreconditionFailed, "Cannot declare a server-named queue for type rabbit_quorum_queue")
 		}
 	}
 	if !s.Internal {
 		if err := l.may(configure, aQueue, s.Name); err != nil {
 			return QueueInfo{}, err
 		}
-	}
-	if f := metadata.CheckQueue(l.vhost, s.Name, s.Durable, s.Exclusive, s.AutoDelete, s.Args); f != nil {
-		return QueueInfo{}, f
 	}
 	want := metadata.Queue{
 		VHost: l.vhost, Name: s.Name, Durable: s.Durable && !s.Exclusive, AutoDelete: s.AutoDelete, Args: metadata.Args{Table: s.Args},
@@ -158,6 +189,9 @@ func (l *Link) QueueDeclare(ctx context.Context, s QueueSpec, passive bool) (Que
 			return QueueInfo{}, f
 		}
 		return l.n.stat(ctx, have)
+	}
+	if f := metadata.CheckQueue(l.vhost, s.Name, s.Durable, s.Exclusive, s.AutoDelete, s.Args); f != nil {
+		return QueueInfo{}, f
 	}
 	if err := l.mayDeadLetter(s.Name, s.Args); err != nil {
 		return QueueInfo{}, err

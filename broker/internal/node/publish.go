@@ -1,7 +1,9 @@
 package node
 
 import (
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
@@ -46,13 +48,23 @@ func (l *Link) prepare(p *Publication) (err error) {
 	if err = l.may(write, anExchange, p.Message.Exchange); err != nil {
 		return err
 	}
-	if p.queues, err = l.n.routeMessage(l.vhost, p.Message, p.queues, true); err != nil {
-		return err
+	l.n.topologyMu.RLock()
+	f := l.n.topology.MayPublish(l.vhost, p.Message.Exchange)
+	l.n.topologyMu.RUnlock()
+	if f != nil {
+		return f
 	}
 	if p.ttl, err = expiration(p.Message); err != nil {
 		return err
 	}
-	return l.maySend(p.Message)
+	if err := checkCopies(p.Message); err != nil {
+		return err
+	}
+	if err := l.maySend(p.Message); err != nil {
+		return err
+	}
+	p.queues, err = l.n.routeMessage(l.vhost, p.Message, p.queues)
+	return err
 }
 
 // Send puts a message on its way; it never blocks. With a number, Session.Confirm
@@ -83,9 +95,23 @@ func (n *Node) enqueue(groups []gateTarget, m *message.Message, ttl int64, c lan
 	}
 }
 
-// routeMessage returns the queues that a message goes to, each once. A client's message
-// may not go to an internal exchange.
-func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Queue, clients bool) ([]*metadata.Queue, error) {
+// copyHeaders name the headers with more routing keys.
+var copyHeaders = [...]string{"CC", "BCC"}
+
+// checkCopies refuses such headers that are no arrays. What is no text in one is ignored.
+func checkCopies(m *message.Message) error {
+	raw := message.PeekHeaders(m.Properties)
+	for _, name := range copyHeaders {
+		v, ok := message.FindField(raw, name)
+		if _, isList := v.([]any); ok && !isList {
+			return fault.New(fault.PreconditionFailed, "invalid message: {unacceptable_type_in_header,\"%s\",%s}", name, message.TypeName(v))
+		}
+	}
+	return nil
+}
+
+// routeMessage returns the queues that a message goes to, each once.
+func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Queue) ([]*metadata.Queue, error) {
 	raw := message.PeekHeaders(m.Properties)
 	headers := func() message.Table {
 		t, _, err := message.ParseTable(raw)
@@ -96,32 +122,21 @@ func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Q
 	}
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
-	if clients {
-		if f := n.topology.MayPublish(vhost, m.Exchange); f != nil {
-			return into, f
-		}
-	}
 	into, f := n.topology.Route(vhost, m.Exchange, m.RoutingKey, headers, into)
 	if f != nil {
 		return into, f
 	}
-	for _, name := range [...]string{"CC", "BCC"} {
-		keys, ok := message.FindField(raw, name)
-		if !ok {
-			continue
-		}
-		list, isList := keys.([]any)
+	for _, name := range copyHeaders {
+		keys, _ := message.FindField(raw, name)
+		list, _ := keys.([]any)
 		for _, k := range list {
 			key, isString := k.(string)
-			if isList = isList && isString; !isString {
-				break
+			if !isString {
+				continue
 			}
 			if into, f = n.topology.Route(vhost, m.Exchange, key, headers, into); f != nil {
 				return into, f
 			}
-		}
-		if !isList {
-			return into, fault.New(fault.PreconditionFailed, "header '%s' must be an array of longstr", name)
 		}
 	}
 	return dedupe(into), nil
@@ -176,9 +191,26 @@ func expiration(m *message.Message) (int64, error) {
 	if !ok {
 		return -1, nil
 	}
-	ms, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || ms < 0 {
-		return 0, fault.New(fault.PreconditionFailed, "invalid expiration '%s': allowed are milliseconds, a whole number of at least 0", raw)
+	text := string(raw)
+	digits := strings.TrimLeft(text, "+-")
+	end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' })
+	if end < 0 {
+		end = len(digits)
 	}
-	return ms, nil
+	number, rest := digits[:end], digits[end:]
+	why := ""
+	ms, err := strconv.ParseInt(number, 10, 64)
+	switch {
+	case number == "" || len(text)-len(digits) > 1:
+		why = "no_integer"
+	case rest != "":
+		why = fmt.Sprintf("{leftover_string,%q}", rest)
+	case text[0] == '-' && ms != 0:
+		why = "{value_negative,-" + number + "}"
+	case err != nil || ms > metadata.DurationMsMax:
+		why = "{value_too_large," + number + "}"
+	default:
+		return ms, nil
+	}
+	return 0, fault.New(fault.PreconditionFailed, "invalid expiration '%s': %s", text, why)
 }

@@ -45,13 +45,13 @@ func checkHeaders(args message.Table) error {
 	}
 	name, ok := mode.(string)
 	if !ok {
-		return fmt.Errorf("invalid x-match field type %T (value %v); expected a string", mode, mode)
+		return fmt.Errorf("Invalid x-match field type %s (value %v); expected longstr", message.TypeName(mode), mode) //nolint:staticcheck // RabbitMQ's text
 	}
 	switch name {
 	case "all", "any", "all-with-x", "any-with-x":
 		return nil
 	}
-	return fmt.Errorf("invalid x-match field value '%s'; expected all, any, all-with-x or any-with-x", name)
+	return fmt.Errorf("Invalid x-match field value <<%q>>; expected all, any, all-with-x, or any-with-x", name) //nolint:staticcheck // RabbitMQ's text
 }
 
 func (r *rule) matches(have message.Table) bool {

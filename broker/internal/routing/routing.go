@@ -63,8 +63,11 @@ func New(exchangeType string) (Matcher, bool) {
 
 // Check says why a binding is none for that exchange type; nil if it is one.
 func Check(exchangeType string, b Binding) error {
-	if exchangeType == "headers" {
+	switch exchangeType {
+	case "headers":
 		return checkHeaders(b.Args)
+	case "topic":
+		return checkTopic(b.Key)
 	}
 	return nil
 }

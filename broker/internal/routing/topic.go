@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/message"
@@ -161,3 +162,19 @@ func activate(states, before []*topicNode, n *topicNode) []*topicNode {
 }
 
 func (t *topic) Len() int { return t.n }
+
+// topicHashesMax bounds the ways in which one key can match.
+const topicHashesMax = 2
+
+func checkTopic(key string) error {
+	n := 0
+	for word := range strings.SplitSeq(key, ".") {
+		if word == "#" {
+			n++
+		}
+	}
+	if n > topicHashesMax {
+		return fmt.Errorf("Topic binding key '%s' uses %d '#' wildcards, at most %d are allowed", key, n, topicHashesMax) //nolint:staticcheck // RabbitMQ's text
+	}
+	return nil
+}

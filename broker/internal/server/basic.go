@@ -122,15 +122,16 @@ const (
 // sendContent sends a message's header and body.
 func (s *session) sendContent(channel uint16, m *message.Message, failed, acquired uint32) {
 	p := s.pkt
+	properties := message.WithoutHeader(m.Properties, "BCC") // blind copies
 	if acquired == 0 {
-		p.buf = amqp.AppendContent(p.buf, channel, len(m.Body), m.Properties)
+		p.buf = amqp.AppendContent(p.buf, channel, len(m.Body), properties)
 	} else {
 		counts := message.Table{{Key: acquiredCountHeader, Value: int64(acquired)}}
 		if failed > 0 {
 			counts = append(counts, message.Field{Key: deliveryCountHeader, Value: int64(failed)})
 		}
 		buf, at := amqp.AppendContentStart(p.buf, channel, len(m.Body))
-		p.buf = amqp.EndFrame(message.AppendWithHeaders(buf, m.Properties, counts), at)
+		p.buf = amqp.EndFrame(message.AppendWithHeaders(buf, properties, counts), at)
 	}
 	for rest := m.Body; len(rest) > 0; {
 		part := rest[:min(len(rest), s.frameMax-amqp.FrameOverhead)]

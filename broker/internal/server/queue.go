@@ -2,16 +2,25 @@ package server
 
 import (
 	"context"
+	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/node"
 )
 
+// cleanName takes line breaks out of a name, as RabbitMQ does: they are there by mistake.
+func cleanName(name string) string {
+	if !strings.ContainsAny(name, "\r\n") {
+		return name
+	}
+	return strings.NewReplacer("\r", "", "\n", "").Replace(name)
+}
+
 // queueName resolves the empty name: it means the queue declared last on the channel.
 func (ch *channel) queueName(name string) (string, error) {
 	if name != "" {
-		return name, nil
+		return cleanName(name), nil
 	}
 	if ch.lastQueue == "" {
 		return "", fault.New(fault.NotFound, "no previously declared queue")
@@ -23,23 +32,20 @@ func (ch *channel) queueName(name string) (string, error) {
 // key becomes the queue's name too.
 func (ch *channel) bindingOf(queue, exchange, key string) (node.BindingSpec, error) {
 	name, err := ch.queueName(queue)
-	if err != nil {
+	switch {
+	case err != nil:
 		return node.BindingSpec{}, err
+	case strings.HasPrefix(name, directReplyTo+"."):
+		return node.BindingSpec{}, fault.New(fault.AccessRefused, "cannot bind or unbind to a volatile (direct reply-to) queue")
 	}
 	if queue == "" && key == "" {
 		key = name
 	}
-	return node.BindingSpec{Source: exchange, Destination: name, Key: key}, nil
+	return node.BindingSpec{Source: cleanName(exchange), Destination: name, Key: key}, nil
 }
 
 func (s *session) queueDeclare(ctx context.Context, ch *channel, m *amqp.QueueDeclare) error {
-	name := m.Queue
-	if m.Passive {
-		var err error
-		if name, err = ch.queueName(name); err != nil {
-			return err
-		}
-	}
+	name := cleanName(m.Queue)
 	if name == directReplyTo { // a client asks whether there is such a thing
 		return s.reply(ch, m.NoWait, &amqp.QueueDeclareOK{Queue: name, ConsumerCount: 1}, nil)
 	}

@@ -161,7 +161,7 @@ func TestTopology(t *testing.T) {
 	publish(t, ch, "x", "a.b", "one")
 	publish(t, ch, "x", "b", "lost")
 	publish(t, ch, "x", "a.c", "two")
-	q2, err := ch.QueueDeclarePassive("", false, true, true, false, nil)
+	q2, err := ch.QueueDeclarePassive(q.Name, false, true, true, false, nil)
 	must(err)
 	if q2.Name != q.Name || q2.Messages != 2 || q2.Consumers != 0 {
 		t.Errorf("%+v", q2)
