@@ -29,6 +29,8 @@ var policyKeys = map[string]struct {
 	"expires":                 {"queue expiry", atLeast(1)},
 	"max-length":              {"maximum length", atLeast(0)},
 	"max-length-bytes":        {"maximum length in bytes", atLeast(0)},
+	"max-in-memory-length":    {"maximum memory in bytes", atLeast(0)}, // taken and ignored, as by RabbitMQ since 3.10
+	"max-in-memory-bytes":     {"maximum memory in bytes", atLeast(0)},
 	"delivery-limit":          {"delivery limit", atLeast(-1)},
 	"overflow":                {"overflow value", oneOf(overflows...)},
 	"queue-mode":              {"queue-mode value", oneOf("default", "lazy")},

@@ -97,7 +97,17 @@ func (s *State) changeLimits(user, vhost string, change func(Limits, []string) (
 
 // roomFor checks that the virtual host may have one more queue.
 func (v *VHost) roomFor(queue string) *fault.Error {
-	if n, limited := v.Limits.Of(MaxQueues); limited && int64(len(v.Queues)) >= n {
+	n, limited := v.Limits.Of(MaxQueues)
+	if !limited {
+		return nil
+	}
+	count := int64(0)
+	for _, q := range v.Queues {
+		if q.IsStore() == nil {
+			count++
+		}
+	}
+	if count >= n {
 		return fault.New(fault.PreconditionFailed, "cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached", queue, v.Name, n)
 	}
 	return nil

@@ -5,7 +5,7 @@ import "maps"
 // operatorKeys are the keys that an operator's policy may have: those that bound what
 // users may ask for.
 var operatorKeys = []string{
-	"expires", "message-ttl", "max-length", "max-length-bytes", "delivery-limit", "overflow", "queue-version",
+	"expires", "message-ttl", "max-length", "max-length-bytes", "max-in-memory-length", "max-in-memory-bytes", "delivery-limit", "overflow", "queue-version",
 	"ha-mode", "ha-params", "ha-sync-mode", "queue-master-locator",
 }
 

@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/warren-mq/warren/broker/internal/certs"
+)
+
+// TLS configures a listener with TLS. Files are PEM; they are read again when they change.
+type TLS struct {
+	Listen    string // host:port
+	Cert, Key string // the listener's certificate with its chain, and its key
+	CA        string // who signs clients' certificates
+	// Verify is none (default), peer (a client's certificate, if it has one, must be good)
+	// or require (it must have one).
+	Verify string
+	Min    string // least version: 1.2 (default) or 1.3
+	// Login says what of a verified certificate names the user of mechanism EXTERNAL:
+	// distinguished_name (default), common_name, san_dns, san_email or san_uri.
+	Login string
+}
+
+// prepare checks what can be checked before, and opens the addresses.
+func (n *Node) prepare() (err error) {
+	c := &n.cfg
+	for _, p := range c.TrustedProxies {
+		prefix, err := parsePrefix(p)
+		if err != nil {
+			return fmt.Errorf("trusted proxy %q: want an address or a network such as 10.0.0.0/8: %w", p, err)
+		}
+		n.proxies = append(n.proxies, prefix)
+	}
+	if c.TLS.Listen != "" {
+		n.certs, err = certs.Load(certs.Config{
+			Cert: c.TLS.Cert, Key: c.TLS.Key, CA: c.TLS.CA, Verify: certs.Verify(c.TLS.Verify), Min: c.TLS.Min,
+			Logger: c.Logger.With("node", c.Name),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := n.listenAMQP(); err != nil {
+		return err
+	}
+	if n.httpL, err = listen(c.HTTPListen); err != nil {
+		return fmt.Errorf("HTTP address: %w", err)
+	}
+	// A restart on the same ports must not take others.
+	c.HTTPListen = n.httpL.Addr().String()
+	if c.AMQPAdvertise == "" {
+		c.AMQPAdvertise = c.Listen
+	}
+	if c.HTTPAdvertise == "" {
+		c.HTTPAdvertise = c.HTTPListen
+	}
+	return nil
+}
+
+// parsePrefix reads a network, or a single address.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(s)
+	return p.Masked(), err
+}
+
+// listenAMQP opens the addresses for AMQP clients.
+func (n *Node) listenAMQP() (err error) {
+	c := &n.cfg
+	if n.amqpL, err = listen(c.Listen); err != nil {
+		return fmt.Errorf("AMQP address: %w", err)
+	}
+	c.Listen = n.amqpL.Addr().String()
+	if c.TLS.Listen == "" {
+		return nil
+	}
+	if n.tlsL, err = listen(c.TLS.Listen); err != nil {
+		return fmt.Errorf("AMQPS address: %w", err)
+	}
+	c.TLS.Listen = n.tlsL.Addr().String()
+	return nil
+}
+
+// closeListeners closes those for AMQP clients, and another.
+func (n *Node) closeListeners(other net.Listener) error {
+	var errs []error
+	for _, l := range [...]net.Listener{n.amqpL, n.tlsL, other} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func listen(addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", addr)
+}
+
+// accept serves both listeners until one of them fails or ctx ends.
+func (n *Node) accept(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var plain, secure error
+	var both sync.WaitGroup
+	if n.tlsL != nil {
+		both.Go(func() {
+			defer cancel()
+			secure = n.amqp.ServeTLS(ctx, n.tlsL, n.certs.Config())
+		})
+	}
+	plain = n.amqp.Serve(ctx, n.amqpL)
+	cancel()
+	both.Wait()
+	return errors.Join(plain, secure)
+}
