@@ -18,6 +18,7 @@ import (
 // TestBadMessages: what cannot be used goes to the dead-letter queue with its reason, and the service goes on.
 func TestBadMessages(t *testing.T) {
 	r := start(t)
+	eventually(t, time.Minute, func() error { return r.seesClients(t.Context()) })
 	conn, err := amqp.Dial(r.AMQPURL())
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,6 @@ func (h *handler) closeConnection(w http.ResponseWriter, r *request) error {
 	if reason == "" {
 		reason = closedByAPI
 	}
-	h.log.Info("closing a connection", "connection", c.Name, "by", r.user.Name, "reason", reason)
 	h.b.Node().CloseConnections(r.Context(), c.Name, reason)
 	w.WriteHeader(http.StatusNoContent)
 	return nil

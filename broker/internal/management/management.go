@@ -162,8 +162,11 @@ func (h *handler) authenticated(need role, f func(http.ResponseWriter, *request)
 			refuse(w, "User not authorised to access virtual host")
 			return
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			h.fail(w, r, err)
+		case r.Method != http.MethodGet:
+			h.log.Info("changed through the management API", "user", name, "method", r.Method, "path", r.URL.Path, "peer", r.RemoteAddr)
 		}
 	}
 }
