@@ -147,8 +147,8 @@ func TestUsersOverHTTP(t *testing.T) {
 		`{"password_hash":"AAAA","tags":""}`:                         "password hash has",
 		`{"password_hash":"","hashing_algorithm":"rot13","tags":""}`: "rot13",
 		`{"password":"p","tags":[""]}`:                               "the tag ''",
-		`{"password":"p","tags":7}`:                                  "body",
-		`nonsense`:                                                   "body",
+		`{"password":"p","tags":7}`:                                  "not_json",
+		`nonsense`:                                                   "not_json",
 	} {
 		a.want(400, put, "/api/users/w", body, text)
 	}
@@ -162,7 +162,7 @@ func TestUsersOverHTTP(t *testing.T) {
 	a.want(200, get, "/api/users/u/permissions", "", "["+permission+"]")
 	a.want(200, get, "/api/vhosts/%2F/permissions", "", permission, `"guest"`)
 	a.want(200, get, "/api/permissions", "", permission, `"guest"`)
-	a.want(400, put, "/api/permissions/%2F/u", `{"configure":"^c"}`, "are needed")
+	a.want(400, put, "/api/permissions/%2F/u", `{"configure":"^c"}`, "[{key_missing,write},{key_missing,read}]")
 	a.want(400, put, "/api/permissions/%2F/u", `{"configure":"(","write":"","read":""}`, "invalid regular expression")
 	a.want(400, put, "/api/permissions/%2F/w", `{"configure":"","write":"","read":""}`, "vhost_or_user_not_found")
 	a.want(400, put, "/api/permissions/x/u", `{"configure":"","write":"","read":""}`, "vhost_or_user_not_found")
@@ -181,7 +181,7 @@ func TestUsersOverHTTP(t *testing.T) {
 	a.want(204, put, "/api/user-limits/u/max-channels", `{"value":5}`)
 	a.want(200, get, "/api/user-limits", "", `[{"user":"u","value":{"max-channels":5}}]`)
 	a.want(400, put, "/api/user-limits/u/max-queues", `{"value":5}`, "Unrecognised terms")
-	a.want(400, put, "/api/user-limits/u/max-channels", `{}`, "key value is missing")
+	a.want(400, put, "/api/user-limits/u/max-channels", `{}`, "[{key_missing,value}]")
 	a.want(404, get, "/api/user-limits/w", "")
 	a.want(204, del, "/api/user-limits/u/max-channels", "")
 	a.want(200, get, "/api/user-limits/u", "", "[]")
@@ -236,11 +236,13 @@ func TestOperatorPoliciesOverHTTP(t *testing.T) {
 	a.want(201, put, "/api/policies/%2F/p", `{"pattern":"^q","definition":{"max-length":10,"message-ttl":99}}`)
 	a.want(201, put, "/api/operator-policies/%2F/p", `{"pattern":"^q","definition":{"max-length":5}}`)
 	a.want(204, put, "/api/operator-policies/%2F/p", `{"pattern":"^q","definition":{"max-length":5}}`)
-	a.want(200, get, "/api/operator-policies/%2F/p", "", `"apply-to":"queues"`, `"max-length":5`)
+	a.want(200, get, "/api/operator-policies/%2F/p", "", `"apply-to":"all"`, `"max-length":5`)
 	a.want(200, get, "/api/operator-policies/%2F", "", `"max-length":5`)
 	a.want(200, get, "/api/policies/%2F/p", "", `"max-length":10`)
 	a.want(200, get, "/api/queues/%2F/q", "", `"policy":"p"`, `"operator_policy":"p"`, `"effective_policy_definition":{"max-length":5,"message-ttl":99}`)
 	a.want(400, put, "/api/operator-policies/%2F/x", `{"pattern":"","definition":{"dead-letter-exchange":"x"}}`, "are not recognised policy settings")
+	a.want(404, put, "/api/operator-policies/nowhere/p", `{"pattern":"","definition":{"max-length":5}}`)
+	a.want(400, put, "/api/operator-policies/%2F/p", `{"pattern":""}`, "[{key_missing,definition}]")
 	a.want(204, del, "/api/operator-policies/%2F/p", "")
 	a.want(404, del, "/api/operator-policies/%2F/p", "")
 	a.want(200, get, "/api/queues/%2F/q", "", `"effective_policy_definition":{"max-length":10,"message-ttl":99}`)

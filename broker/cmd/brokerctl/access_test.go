@@ -65,7 +65,7 @@ func TestAccess(t *testing.T) {
 		{"clear_user_limits u all", 0, ""},
 
 		{`set_operator_policy o ^q {"max-length":3} --priority 2`, 0, `Setting operator policy override "o"`},
-		{"list_operator_policies", 0, "/\to\t^q\tqueues\t{\"max-length\":3}\t2\n"},
+		{"list_operator_policies", 0, "/\to\t^q\tall\t{\"max-length\":3}\t2\n"},
 		{`set_policy p ^q {"max-length":3} --apply-to streams`, 0, ""},
 		{"list_policies", 0, "/\tp\t^q\tstreams\t{\"max-length\":3}\t0\n"},
 		{"clear_operator_policy o", 0, ""},

@@ -101,7 +101,7 @@ func (c *listOperatorPoliciesCmd) Run(s *session) error {
 
 type setOperatorPolicyCmd struct {
 	policyArgs
-	ApplyTo string `name:"apply-to" help:"What it applies to: ${enum}." enum:"queues,all,classic_queues,quorum_queues,streams" default:"queues"`
+	ApplyTo string `name:"apply-to" help:"What it applies to: ${enum}." enum:"queues,all,classic_queues,quorum_queues,streams" default:"all"`
 }
 
 // Run implements the command.

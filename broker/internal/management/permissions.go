@@ -84,8 +84,8 @@ func (h *handler) setPermission(w http.ResponseWriter, r *request) error {
 	if err := read(r, &body); err != nil {
 		return err
 	}
-	if body.Configure == nil || body.Write == nil || body.Read == nil {
-		return fault.New(fault.PreconditionFailed, "the keys configure, write and read are needed")
+	if err := keysMissing("configure", body.Configure, "write", body.Write, "read", body.Read); err != nil {
+		return err
 	}
 	existed := false
 	if u := h.user(param(r, "user")); u != nil {
@@ -101,7 +101,7 @@ func (h *handler) setPermission(w http.ResponseWriter, r *request) error {
 func (h *handler) grant(w http.ResponseWriter, r *request, existed bool, c metadata.Command) error {
 	err := h.b.Node().Change(r.Context(), c)
 	if fault.KindOf(err) == fault.NotFound {
-		return fault.New(fault.PreconditionFailed, "vhost_or_user_not_found: %v", err)
+		return fault.New(fault.PreconditionFailed, "vhost_or_user_not_found")
 	}
 	if err != nil {
 		return err
@@ -166,8 +166,8 @@ func (h *handler) setTopicPermission(w http.ResponseWriter, r *request) error {
 	if err := read(r, &body); err != nil {
 		return err
 	}
-	if body.Exchange == nil || body.Write == nil || body.Read == nil {
-		return fault.New(fault.PreconditionFailed, "the keys exchange, write and read are needed")
+	if err := keysMissing("exchange", body.Exchange, "write", body.Write, "read", body.Read); err != nil {
+		return err
 	}
 	existed := false
 	if u := h.user(param(r, "user")); u != nil {

@@ -99,14 +99,11 @@ func (h policies) set(w http.ResponseWriter, r *request) error {
 	if err := read(r, &body); err != nil {
 		return err
 	}
-	if body.Pattern == nil {
-		return fault.New(fault.PreconditionFailed, "key pattern is missing")
+	if err := keysMissing("pattern", body.Pattern, "definition", body.Definition); err != nil {
+		return err
 	}
 	if body.ApplyTo == "" {
 		body.ApplyTo = "all"
-		if h.operator {
-			body.ApplyTo = "queues"
-		}
 	}
 	existed := h.find(r) != nil
 	err := h.b.Node().SetPolicy(r.Context(), metadata.Policy{

@@ -205,8 +205,8 @@ func (h *handler) setLimit(w http.ResponseWriter, r *request) error {
 	if err := read(r, &body); err != nil {
 		return err
 	}
-	if body.Value == nil {
-		return fault.New(fault.PreconditionFailed, "key value is missing")
+	if err := keysMissing("value", body.Value); err != nil {
+		return err
 	}
 	return h.apply(w, r, metadata.Command{LimitSet: &metadata.LimitSet{
 		User: param(r, "user"), VHost: param(r, "vhost"), Name: param(r, "name"), Value: *body.Value,

@@ -58,7 +58,7 @@ func TestWhatIsNoUserNorVirtualHost(t *testing.T) {
 		{&Command{UserPut: &User{}}, fault.PreconditionFailed, "must not be empty"},
 		{&Command{UserPut: &User{Name: long}}, fault.PreconditionFailed, "longer than 255 bytes"},
 		{&Command{UserPut: &User{Name: "u", Tags: []string{""}}}, fault.PreconditionFailed, "the tag '' of user 'u'"},
-		{&Command{UserPut: &User{Name: "w", Limits: Limits{"max-queues": 1}}}, fault.PreconditionFailed, `Unrecognised terms [{"max-queues",1}] in limits`},
+		{&Command{UserPut: &User{Name: "w", Limits: Limits{"max-queues": 1}}}, fault.PreconditionFailed, `Unrecognised terms [{<<"max-queues">>,1}] in limits`},
 		{&Command{PermissionSet: &PermissionSet{"u", "/", Permission{"", "(", ""}}}, fault.PreconditionFailed, "invalid regular expression '('"},
 		{&Command{TopicPermissionSet: &TopicPermissionSet{"u", "/", "x", TopicPermission{"", "["}}}, fault.PreconditionFailed, "invalid regular expression '['"},
 		{&Command{TopicPermissionSet: &TopicPermissionSet{"u", "/", long, TopicPermission{}}}, fault.PreconditionFailed, "longer than 255"},
@@ -72,7 +72,7 @@ func TestWhatIsNoUserNorVirtualHost(t *testing.T) {
 		{&Command{VHostPut: &VHostPut{}}, fault.PreconditionFailed, "must not be empty"},
 		{&Command{VHostPut: &VHostPut{Name: long}}, fault.PreconditionFailed, "longer than 255"},
 		{&Command{VHostPut: &VHostPut{Name: "v", Max: 1}}, fault.PreconditionFailed, "cannot create vhost 'v': vhost limit of 1 is reached"},
-		{&Command{VHostPut: &VHostPut{Name: "v", DefaultQueueType: new("stream")}}, fault.PreconditionFailed, "unsupported default queue type 'stream'"},
+		{&Command{VHostPut: &VHostPut{Name: "v", DefaultQueueType: new("stream")}}, fault.PreconditionFailed, "stream is not a valid queue type"},
 		{&Command{VHostDelete: &VHostDelete{"v"}}, fault.NotFound, "no vhost 'v'"},
 	} {
 		s.refused(c.c, c.kind, c.text)

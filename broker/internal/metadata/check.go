@@ -71,13 +71,13 @@ func CheckPolicy(p *Policy) *fault.Error {
 		return badPolicy("the name is longer than %d bytes, or not UTF-8", nameBytesMax)
 	}
 	if _, err := pattern.Compile(p.Pattern); err != nil {
-		return badPolicy("%s is not a valid regular expression: %v", p.Pattern, err)
+		return badPolicy("pattern should be regular expression but is invalid: %v", err)
 	}
 	if len(p.Definition) == 0 {
 		return badPolicy("no policy provided")
 	}
 	if !slices.Contains([]string{"queues", "exchanges", "all", "classic_queues", "quorum_queues", "streams"}, p.ApplyTo) {
-		return badPolicy("apply-to is '%s', allowed are queues, exchanges, all, classic_queues, quorum_queues and streams", p.ApplyTo)
+		return badPolicy("apply-to '%s' unrecognised; should be one of: 'queues', 'classic_queues', 'quorum_queues', 'streams', 'exchanges', or 'all'", p.ApplyTo)
 	}
 	var unknown []string
 	for _, k := range slices.Sorted(maps.Keys(p.Definition)) {

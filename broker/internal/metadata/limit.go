@@ -3,6 +3,7 @@ package metadata
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 )
@@ -45,7 +46,8 @@ type LimitClear struct {
 func checkLimits(l Limits, known []string) *fault.Error {
 	for _, name := range slices.Sorted(maps.Keys(l)) {
 		if !slices.Contains(known, name) {
-			return fault.New(fault.PreconditionFailed, "Unrecognised terms [{\"%s\",%d}] in limits", name, l[name])
+			return fault.New(fault.PreconditionFailed, "Unrecognised terms [{<<\"%s\">>,%d}] in limits; allowed are %s",
+				name, l[name], strings.Join(known, " and "))
 		}
 	}
 	return nil

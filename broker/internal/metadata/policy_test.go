@@ -30,11 +30,11 @@ func TestPoliciesAreChecked(t *testing.T) {
 		{"", "queues", def("ha-mode", "exactly", "ha-params", 2), ""},
 		{"", "queues", def("ha-mode", "nodes", "ha-params", []any{"a", "b"}), ""},
 		{"^(?!amq\\.)", "all", def("ha-mode", "all"), ""},
-		{"(", "all", def("ha-mode", "all"), "( is not a valid regular expression"},
-		{"(?=a)", "all", def("ha-mode", "all"), "is not a valid regular expression"},
+		{"(", "all", def("ha-mode", "all"), "pattern should be regular expression but is invalid"},
+		{"(?=a)", "all", def("ha-mode", "all"), "pattern should be regular expression but is invalid"},
 		{"", "all", nil, "no policy provided"},
 		{"", "streams", def("ha-mode", "all"), ""},
-		{"", "topics", def("ha-mode", "all"), "apply-to is 'topics'"},
+		{"", "topics", def("ha-mode", "all"), "apply-to 'topics' unrecognised; should be one of: 'queues'"},
 		{"", "all", def("zz", 1, "ha-mode", "all", "aa", 1), "[aa, zz] are not recognised policy settings"},
 		{"", "all", def("ha-mode", "all", "ha-params", 2.0), `ha-mode="all" does not take parameters`},
 		{"", "all", def("ha-mode", "exactly"), `ha-mode="exactly" takes an integer greater than 0, got null`},
@@ -102,7 +102,7 @@ func TestOnePolicyApplies(t *testing.T) {
 	check("higher", "quorum")
 	s.refused(&Command{PolicyClear: &PolicyClear{VHost: "/", Name: "tie"}}, fault.NotFound, "no policy 'tie' in vhost '/'")
 	s.refused(&Command{PolicySet: &Policy{VHost: "gone", Definition: ttl, ApplyTo: "all"}}, fault.NotAllowed, "vhost gone not found")
-	s.refused(policy("bad", "(", "all", 0, ttl), fault.PreconditionFailed, "not a valid regular expression")
+	s.refused(policy("bad", "(", "all", 0, ttl), fault.PreconditionFailed, "pattern should be regular expression")
 	s.must(policy("ha", "", "all", 50, map[string]any{"ha-mode": "all"}))
 	for name, want := range map[string]bool{"orders": true, "quorum": true, "mine": false} {
 		q, _ := s.Queue("/", name)

@@ -33,7 +33,7 @@ func (s *State) vhostPut(c *VHostPut) *fault.Error {
 		return fault.New(fault.PreconditionFailed, "cannot create vhost '%s': vhost limit of %d is reached", c.Name, c.Max)
 	}
 	if t := c.DefaultQueueType; t != nil && !slices.Contains([]QueueType{"", Classic, Quorum}, QueueType(*t)) {
-		return fault.New(fault.PreconditionFailed, "unsupported default queue type '%s'; allowed are 'classic' and 'quorum'", *t)
+		return fault.New(fault.PreconditionFailed, "%s is not a valid queue type; allowed are classic and quorum", *t)
 	}
 	if v == nil {
 		s.addVHost(c.Name)
