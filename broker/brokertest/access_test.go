@@ -489,3 +489,21 @@ func TestGuestPasswordsAreNeverBlank(t *testing.T) {
 		t.Errorf("a blank password: %v", err)
 	}
 }
+
+func TestUsersOutliveTheirNode(t *testing.T) {
+	n := brokertest.Start(t)
+	a := apiOf(t, n)
+	a.addUser("u", "monitoring", "/")
+	a.want(204, "PUT", "/api/user-limits/u/max-connections", `{"value":1}`)
+	a.want(201, "PUT", "/api/topic-permissions/%2F/u", `{"exchange":"amq.topic","write":"^a","read":"^b"}`)
+	a.want(201, "PUT", "/api/operator-policies/%2F/o", `{"pattern":"^q","definition":{"max-length":5}}`)
+	n.Kill()
+	n.Start()
+	n.AwaitReady()
+	a.as("u", "p").want(200, "GET", "/api/whoami", "", `"tags":["monitoring"]`)
+	a.want(200, "GET", "/api/topic-permissions/%2F/u", "", `"write":"^a"`)
+	a.want(200, "GET", "/api/operator-policies/%2F/o", "", `"max-length":5`)
+	mustDialAs(t, n, "u", "/")
+	_, err := dialAs(t, n, "u", "/")
+	refused(t, err, 530, "NOT_ALLOWED - connection refused for user 'u': user connection limit (1) is reached")
+}
