@@ -146,7 +146,7 @@ func TestOneActiveConsumer(t *testing.T) {
 	refused(t, err, 403, "ACCESS_REFUSED - queue 'TestOneActiveConsumer/classic-classic' in vhost '/' in exclusive use")
 	_, _, err = dial(t, url).Get("TestOneActiveConsumer/quorum-quorum", true)
 	refused(t, err, 405, "RESOURCE_LOCKED - cannot obtain access to locked queue 'TestOneActiveConsumer/quorum-quorum' in vhost '/'. "+
-		"basic.get operations are not supported by quorum queues with single active consumer")
+		"basic.get operations are not supported by <<\"quorum\">> queues with single active consumer")
 }
 
 // A queue that nobody uses goes, and what is in it is not dead-lettered.

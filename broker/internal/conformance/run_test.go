@@ -556,6 +556,7 @@ func (k *talk) close() {
 
 var (
 	generated = regexp.MustCompile(`amq\.(gen-|ctag-|rabbitmq\.reply-to\.)[A-Za-z0-9_.+/=-]{8,}`)
+	replyName = regexp.MustCompile(`"(amq\.rabbitmq\.reply-to\.#\d+)"`) // what is behind the last dot may need quotes, or not
 	deathTime = regexp.MustCompile(`\btime:time=\d+`)
 	nodeName  = regexp.MustCompile(`(rabbit|orc3|broker-\d)@[A-Za-z0-9-]+`)
 	product   = regexp.MustCompile(`(cluster_name|copyright|information|platform|product|version):str=("(\\.|[^"])*"|\S+)`)
@@ -579,6 +580,7 @@ func (k *talk) normalise(line string) string {
 		k.made[name] = serial[kind] + strconv.Itoa(n)
 		return k.made[name]
 	})
+	line = replyName.ReplaceAllString(line, "$1")
 	line = deathTime.ReplaceAllString(line, "time:time=0")
 	line = nodeName.ReplaceAllString(line, "node@host")
 	if strings.Contains(line, "connection.start ") {

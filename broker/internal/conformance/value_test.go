@@ -226,7 +226,7 @@ func show(v any) (kind, s string) {
 
 func showField(f message.Field) string {
 	kind, s := show(f.Value)
-	return f.Key + ":" + kind + "=" + s
+	return quote(f.Key) + ":" + kind + "=" + s
 }
 
 var repetition = regexp.MustCompile(`\{\{(.)\*(\d+)\}\}`)

@@ -100,7 +100,7 @@ func CheckPolicy(p *Policy) *fault.Error {
 }
 
 func badPolicy(format string, args ...any) *fault.Error {
-	return fault.New(fault.PreconditionFailed, "Validation failed\n\n"+format, args...)
+	return fault.New(fault.PreconditionFailed, "Validation failed\n\n"+format+"\n", args...)
 }
 
 // checkMirrors checks the keys that ask for several copies against one another.

@@ -18,11 +18,11 @@ const storePrefix = "amq.delayed."
 // newMatcher returns the matcher of an exchange, false if there is none of its type.
 func newMatcher(x *Exchange) (routing.Matcher, bool) {
 	if x.Type != Delayed {
-		return routing.New(x.Type)
+		return routing.New(x.Type, x.Args.Table)
 	}
 	t, _ := x.Args.Get("x-delayed-type")
 	name, _ := t.(string)
-	return routing.New(name)
+	return routing.New(name, x.Args.Table)
 }
 
 // checkDelayed checks the declaration of an exchange that delays by itself.

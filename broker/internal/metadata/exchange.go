@@ -52,6 +52,9 @@ func (s *State) exchangeDeclare(d *ExchangeDeclare) *fault.Error {
 	if f := checkDelayed(&x); f != nil {
 		return f
 	}
+	if err := routing.CheckExchange(x.Type, x.Args.Table); err != nil {
+		return fault.New(fault.PreconditionFailed, "%v", err)
+	}
 	if x.Type == Delayed && s.Groups[d.Group] == nil {
 		return fault.New(fault.Unavailable, "placement group %d is gone", d.Group)
 	}
@@ -154,6 +157,9 @@ func (s *State) bind(c *BindCommand) *fault.Error {
 	b := c.Binding
 	if err := routing.Check(x.Type, routing.Binding{Key: b.Key, Args: b.Args.Table, Dest: dest}); err != nil {
 		return fault.New(fault.PreconditionFailed, "%v", err)
+	}
+	if q := s.queues[dest]; q != nil && x.Type == routing.LocalRandom && q.Type() == Quorum {
+		return fault.New(fault.PreconditionFailed, "Queue type rabbit_quorum_queue not valid for this exchange type")
 	}
 	for _, old := range x.Bindings {
 		if old.same(&b) {

@@ -218,8 +218,8 @@ func (s *State) Config(q *Queue) queue.Config {
 	c.DeadLetterExchange, c.DeadLetter = text("x-dead-letter-exchange", "dead-letter-exchange")
 	c.DeadLetterKey, c.DeadLetterKeySet = text("x-dead-letter-routing-key", "dead-letter-routing-key")
 	overflow, _ := text("x-overflow", "overflow")
-	if fromPolicy, ok := def["overflow"].(string); ok {
-		overflow = fromPolicy // the one key where the policy wins
+	if fromPolicy, ok := def["overflow"].(string); ok && q.Type() == Quorum {
+		overflow = fromPolicy // the one key where the policy wins, there
 	}
 	switch overflow {
 	case "reject-publish":

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/routing"
 )
 
 // drawArgs draws an argument table with values of all types.
@@ -143,8 +144,8 @@ func TestMembersHaveTheSameTopology(t *testing.T) {
 				}
 				consistent(t, one)
 				for _, x := range []string{"a", "b", "c", "amq.topic"} {
-					a, _ := one.Route("/", x, "a", func() message.Table { return nil }, nil)
-					b, _ := restored.Route("/", x, "a", func() message.Table { return nil }, nil)
+					a, _ := one.Route("/", x, routing.Message{Key: "a", Headers: func() message.Table { return nil }}, nil)
+					b, _ := restored.Route("/", x, routing.Message{Key: "a", Headers: func() message.Table { return nil }}, nil)
 					if len(a) != len(b) {
 						t.Fatalf("%d queues behind %s, %d after a restore", len(a), x, len(b))
 					}

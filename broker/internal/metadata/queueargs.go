@@ -62,8 +62,7 @@ func (r *argRule) takes(t QueueType) bool {
 	return t == Classic && r.classic || t == Quorum && r.quorum
 }
 
-// checkArgs checks the arguments of a queue that is not there yet: all values first, then
-// whether the queue's type takes them.
+// checkArgs checks the arguments of a queue that is not there yet.
 func checkArgs(what string, args message.Table) *fault.Error {
 	// The exchange is looked at before all else: who may write to it decides first.
 	if v, ok := args.Get("x-dead-letter-exchange"); ok {
@@ -71,27 +70,11 @@ func checkArgs(what string, args message.Table) *fault.Error {
 			return fault.New(fault.PreconditionFailed, "invalid type '%s' for arg 'x-dead-letter-exchange' in %s", message.TypeName(v), what)
 		}
 	}
-	for i := range queueArgs {
-		r := &queueArgs[i]
-		v, ok := args.Get(r.name)
-		if !ok {
-			continue
-		}
-		why := r.check(v)
-		if _, dlx := args.Get("x-dead-letter-exchange"); why == "" && !dlx && r.name == "x-dead-letter-routing-key" {
-			why = "routing_key_but_no_dlx_defined"
-		}
-		if why != "" {
-			return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: %s", r.name, what, why)
-		}
+	_, dlx := args.Get("x-dead-letter-exchange")
+	if v, ok := args.Get("x-dead-letter-routing-key"); ok && !dlx && checkText(v) == "" {
+		return invalidArg("x-dead-letter-routing-key", what, "routing_key_but_no_dlx_defined")
 	}
-	t := typeOf(args)
-	for i := range queueArgs {
-		if _, ok := args.Get(queueArgs[i].name); ok && !queueArgs[i].takes(t) {
-			return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue", queueArgs[i].name, what, t)
-		}
-	}
-	return nil
+	return applyRules(queueArgs[:], what, typeOf(args), args)
 }
 
 func checkNothing(any) string { return "" }
@@ -190,4 +173,39 @@ func checkOneOf(complaint string, allowed ...string) func(any) string {
 		}
 		return ""
 	}
+}
+
+// consumeArgs are the optional arguments of a consumer, in the same manner.
+var consumeArgs = [...]argRule{
+	{"x-priority", true, true, checkInteger},
+	{"x-consumer-timeout", true, true, checkNonNegative},
+	{"x-stream-offset", false, false, checkNothing},
+	{"x-stream-filter", false, false, checkNothing},
+	{"x-stream-match-unfiltered", false, false, checkNothing},
+}
+
+// CheckConsume checks the arguments of a consumer of q.
+func CheckConsume(q *Queue, args message.Table) *fault.Error {
+	return applyRules(consumeArgs[:], "queue '"+q.Name+"' in vhost '"+q.VHost+"'", q.Type(), args)
+}
+
+// applyRules checks all values first, then whether the queue's type takes them.
+func applyRules(rules []argRule, what string, t QueueType, args message.Table) *fault.Error {
+	for i := range rules {
+		if v, ok := args.Get(rules[i].name); ok {
+			if why := rules[i].check(v); why != "" {
+				return invalidArg(rules[i].name, what, why)
+			}
+		}
+	}
+	for i := range rules {
+		if _, ok := args.Get(rules[i].name); ok && !rules[i].takes(t) {
+			return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s of queue type rabbit_%s_queue", rules[i].name, what, t)
+		}
+	}
+	return nil
+}
+
+func invalidArg(name, what, why string) *fault.Error {
+	return fault.New(fault.PreconditionFailed, "invalid arg '%s' for %s: %s", name, what, why)
 }

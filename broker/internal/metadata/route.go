@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
-	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/routing"
 )
 
 // MayPublish refuses what clients do not publish to; nil if they may publish to the
@@ -25,13 +25,13 @@ func (s *State) MayPublish(vhost, exchange string) *fault.Error {
 
 // Route returns the queues that a message published to an exchange goes to, each once.
 // The result is appended to into.
-func (s *State) Route(vhost, exchange, key string, headers func() message.Table, into []*Queue) ([]*Queue, *fault.Error) {
+func (s *State) Route(vhost, exchange string, m routing.Message, into []*Queue) ([]*Queue, *fault.Error) {
 	v := s.VHosts[vhost]
 	if v == nil {
 		return into, fault.New(fault.NotAllowed, "vhost %s not found", vhost)
 	}
 	if exchange == "" {
-		if q := v.Queues[key]; q != nil && q.Delays == "" {
+		if q := v.Queues[m.Key]; q != nil && q.Delays == "" {
 			into = append(into, q)
 		}
 		return into, nil
@@ -41,19 +41,18 @@ func (s *State) Route(vhost, exchange, key string, headers func() message.Table,
 		_, f := s.Exchange(vhost, exchange)
 		return into, f
 	}
-	r := router{s: s, v: v, key: key, headers: headers, queues: into, from: len(into)}
+	r := router{s: s, v: v, msg: m, queues: into, from: len(into)}
 	r.visit(x)
 	return r.queues, nil
 }
 
 type router struct {
-	s       *State
-	v       *VHost
-	key     string
-	headers func() message.Table
-	queues  []*Queue
-	from    int // queues before this index are the caller's
-	seen    []*Exchange
+	s      *State
+	v      *VHost
+	msg    routing.Message
+	queues []*Queue
+	from   int // queues before this index are the caller's
+	seen   []*Exchange
 }
 
 // visit adds the queues behind x; each exchange is visited once, so cycles end.
@@ -62,14 +61,14 @@ func (r *router) visit(x *Exchange) {
 		return
 	}
 	r.seen = append(r.seen, x)
-	if store := r.s.queues[x.Store]; store != nil && delayed(r.headers) {
+	if store := r.s.queues[x.Store]; store != nil && delayed(r.msg.Headers) {
 		if !slices.Contains(r.queues[r.from:], store) {
 			r.queues = append(r.queues, store)
 		}
 		return
 	}
 	matched := false
-	x.matcher.Match(r.key, r.headers, func(dest uint64) {
+	x.matcher.Match(r.msg, func(dest uint64) {
 		if q := r.s.queues[dest]; q != nil {
 			matched = true
 			if !slices.Contains(r.queues[r.from:], q) {

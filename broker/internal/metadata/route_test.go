@@ -5,6 +5,7 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/routing"
 )
 
 func TestBindings(t *testing.T) {
@@ -78,7 +79,7 @@ func TestExchangesBoundToExchanges(t *testing.T) {
 		s.routes(x, "any", "q r")
 	}
 	into := []*Queue{{Name: "mine"}}
-	qs, _ := s.Route("/", "x", "", func() message.Table { return nil }, into)
+	qs, _ := s.Route("/", "x", routing.Message{Headers: func() message.Table { return nil }}, into)
 	if len(qs) != 3 || qs[0] != into[0] {
 		t.Fatalf("%d queues", len(qs))
 	}
@@ -92,7 +93,7 @@ func TestExchangesBoundToExchanges(t *testing.T) {
 	s.must(bindExchange("x", "", "in"))
 	s.must(bindTo("in", "k", "r"))
 	s.routes("x", "k", "q r")
-	if _, f := s.Route("gone", "", "q", nil, nil); f == nil || f.Kind != fault.NotAllowed {
+	if _, f := s.Route("gone", "", routing.Message{Key: "q"}, nil); f == nil || f.Kind != fault.NotAllowed {
 		t.Fatalf("routed in a virtual host that is not: %v", f)
 	}
 }

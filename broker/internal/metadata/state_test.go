@@ -8,6 +8,7 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/routing"
 )
 
 // topology is a state under test, which has a cluster with vhost "/".
@@ -85,7 +86,7 @@ func args(pairs ...any) Args {
 // routed returns the names of the queues that a message goes to, sorted.
 func (s *topology) routed(exchange, key string) string {
 	s.t.Helper()
-	qs, f := s.Route("/", exchange, key, func() message.Table { return nil }, nil)
+	qs, f := s.Route("/", exchange, routing.Message{Key: key, Headers: func() message.Table { return nil }}, nil)
 	if f != nil {
 		return f.Text
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -116,12 +117,12 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 		ID: l.n.consumerID.Add(1), Tag: s.Tag, Prefetch: s.Prefetch, NoAck: s.NoAck, Exclusive: s.Exclusive,
 		Since: l.n.now().UnixNano(),
 	}
+	if f := metadata.CheckConsume(q, s.Args); f != nil {
+		return nil, f
+	}
 	if v, ok := s.Args.Get("x-priority"); ok {
-		p, isInt := metadata.Integer(v)
-		if !isInt {
-			return nil, fault.New(fault.PreconditionFailed, "invalid arg 'x-priority': received '%v', allowed are integers", v)
-		}
-		spec.Priority = int32(p)
+		p, _ := metadata.Integer(v)
+		spec.Priority = int32(max(math.MinInt32, min(p, math.MaxInt32)))
 	}
 	timeout, err := newTimeout(s.Args)
 	if err != nil {

@@ -187,16 +187,16 @@ func deadLetter(m *message.Message, c *queue.Config, why queue.Reason, now int64
 	deaths, _ := p.Headers.Get("x-death")
 	list, _ := deaths.([]any)
 	list = remember(list, entry, c.Name, why.String())
-	h := p.Headers.Without("BCC").Set("x-death", list)
+	h := p.Headers.Set("x-death", list)
 	for _, w := range [...]string{"first", "last"} {
 		if _, ok := h.Get("x-first-death-queue"); ok && w == "first" {
 			continue
 		}
-		h = h.Set("x-"+w+"-death-queue", c.Name).Set("x-"+w+"-death-reason", why.String()).Set("x-"+w+"-death-exchange", m.Exchange)
+		h = h.Set("x-"+w+"-death-exchange", m.Exchange).Set("x-"+w+"-death-queue", c.Name).Set("x-"+w+"-death-reason", why.String())
 	}
 	key := m.RoutingKey
 	if c.DeadLetterKeySet {
-		key, h = c.DeadLetterKey, h.Without("CC")
+		key, h = c.DeadLetterKey, h.Without("CC").Without("BCC") // else they still say where it goes
 	}
 	p.Headers = h
 	p.Flags |= message.HasHeaders

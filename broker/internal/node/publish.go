@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/queue"
+	"github.com/warren-mq/warren/broker/internal/routing"
 )
 
 // gateTarget is the queues of one group that a message goes to.
@@ -122,7 +124,14 @@ func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Q
 	}
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
-	into, f := n.topology.Route(vhost, m.Exchange, m.RoutingKey, headers, into)
+	r := routing.Message{
+		Key: m.RoutingKey, Headers: headers, Properties: m.Properties, Random: rand.Uint64(), //nolint:gosec // no secret
+		Local: func(dest uint64) bool {
+			q := n.topology.QueueByID(dest)
+			return q != nil && q.Node == n.cfg.Name
+		},
+	}
+	into, f := n.topology.Route(vhost, m.Exchange, r, into)
 	if f != nil {
 		return into, f
 	}
@@ -134,7 +143,8 @@ func (n *Node) routeMessage(vhost string, m *message.Message, into []*metadata.Q
 			if !isString {
 				continue
 			}
-			if into, f = n.topology.Route(vhost, m.Exchange, key, headers, into); f != nil {
+			r.Key = key
+			if into, f = n.topology.Route(vhost, m.Exchange, r, into); f != nil {
 				return into, f
 			}
 		}

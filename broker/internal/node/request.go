@@ -250,7 +250,7 @@ func (m *shardMachine) request(r request) {
 	case opGet:
 		if q.Config.SingleActive && q.Config.Quorum {
 			a.Kind, a.Text = fault.ResourceLocked, fmt.Sprintf("cannot obtain access to locked queue '%s' in vhost '%s'. "+
-				"basic.get operations are not supported by quorum queues with single active consumer", q.Config.Name, q.Config.VHost)
+				"basic.get operations are not supported by <<\"quorum\">> queues with single active consumer", q.Config.Name, q.Config.VHost)
 			break
 		}
 		m.get(q, r)
@@ -288,11 +288,11 @@ func (m *shardMachine) mayConsume(q *queue.Queue, s consumerSpec, key queue.Cons
 
 func mayDelete(q *queue.Queue, r request) *fault.Error {
 	ready, _, consumers := q.Counts()
-	if r.Unused && consumers > 0 {
-		return fault.New(fault.PreconditionFailed, "queue '%s' in vhost '%s' in use", q.Config.Name, q.Config.VHost)
-	}
 	if r.Empty && ready > 0 {
 		return fault.New(fault.PreconditionFailed, "queue '%s' in vhost '%s' not empty", q.Config.Name, q.Config.VHost)
+	}
+	if r.Unused && consumers > 0 {
+		return fault.New(fault.PreconditionFailed, "queue '%s' in vhost '%s' in use", q.Config.Name, q.Config.VHost)
 	}
 	return nil
 }

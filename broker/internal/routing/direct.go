@@ -1,7 +1,5 @@
 package routing
 
-import "github.com/warren-mq/warren/broker/internal/message"
-
 // direct matches a routing key that equals the binding key.
 type direct struct {
 	byKey map[string]*set
@@ -32,8 +30,8 @@ func (d *direct) Remove(b Binding) {
 	}
 }
 
-func (d *direct) Match(key string, _ func() message.Table, visit func(dest uint64)) {
-	if s := d.byKey[key]; s != nil {
+func (d *direct) Match(m Message, visit func(dest uint64)) {
+	if s := d.byKey[m.Key]; s != nil {
 		s.visit(visit)
 	}
 }

@@ -65,8 +65,12 @@ func (r *rule) matches(have message.Table) bool {
 	return !r.any
 }
 
-// sameValue compares types and values. Tables and arrays can't be compared by ==.
+// sameValue compares types and values, integers of all sizes by value. Tables and arrays can't be compared by ==.
 func sameValue(a, b any) bool {
+	if x, ok := message.Integer(a); ok {
+		y, ok := message.Integer(b)
+		return ok && x == y
+	}
 	switch a.(type) {
 	case message.Table, []any, []byte:
 		return message.Table{{Value: a}}.Equal(message.Table{{Value: b}})
@@ -95,11 +99,11 @@ func (h *headers) Remove(b Binding) {
 	h.rules = h.rules[:last]
 }
 
-func (h *headers) Match(_ string, table func() message.Table, visit func(dest uint64)) {
+func (h *headers) Match(m Message, visit func(dest uint64)) {
 	if len(h.rules) == 0 {
 		return
 	}
-	have := table()
+	have := m.Headers()
 	for i := range h.rules {
 		if h.rules[i].matches(have) {
 			visit(h.set.list[i].Dest)

@@ -31,23 +31,36 @@ func (b *Binding) equal(o *Binding) bool {
 	return b.Dest == o.Dest && b.Key == o.Key && b.Args.Equal(o.Args)
 }
 
+// Message is what of a message decides where it goes.
+type Message struct {
+	Key string
+	// Headers returns the header table; it is only called by exchange types that look at it.
+	Headers func() message.Table
+	// Properties is the message's raw property list.
+	Properties []byte
+	// Random is a number that nobody can foretell; only exchange types that leave the
+	// choice to chance use it.
+	Random uint64
+	// Local reports whether a destination is kept on the node that routes; nil: none is.
+	Local func(dest uint64) bool
+}
+
 // Matcher holds an exchange's bindings.
 type Matcher interface {
 	// Add adds a binding; one that is there already stays as it is.
 	Add(b Binding)
 	// Remove removes a binding, if it is there.
 	Remove(b Binding)
-	// Match calls visit for each binding that a message with that routing key and
-	// those headers matches. A destination with many bindings may be visited more
-	// than once. headers is called at most once, and only by exchange types that
-	// look at them.
-	Match(key string, headers func() message.Table, visit func(dest uint64))
+	// Match calls visit for each binding that a message matches. A destination with
+	// many bindings may be visited more than once. Headers is called at most once.
+	Match(m Message, visit func(dest uint64))
 	// Len returns the number of bindings.
 	Len() int
 }
 
-// New returns an empty matcher for an exchange type; false if there is no such type.
-func New(exchangeType string) (Matcher, bool) {
+// New returns an empty matcher for an exchange type, with the exchange's arguments; false
+// if there is no such type.
+func New(exchangeType string, args message.Table) (Matcher, bool) {
 	switch exchangeType {
 	case "direct":
 		return newDirect(), true
@@ -57,6 +70,14 @@ func New(exchangeType string) (Matcher, bool) {
 		return newTopic(), true
 	case "headers":
 		return new(headers), true
+	case ConsistentHash:
+		return newHashed(true, args), true
+	case ModulusHash:
+		return newHashed(false, args), true
+	case Random:
+		return new(random), true
+	case LocalRandom:
+		return &random{local: true}, true
 	}
 	return nil, false
 }
@@ -68,6 +89,18 @@ func Check(exchangeType string, b Binding) error {
 		return checkHeaders(b.Args)
 	case "topic":
 		return checkTopic(b.Key)
+	case ConsistentHash:
+		return checkWeight(b.Key)
+	case LocalRandom:
+		return checkLocalRandom(b.Key)
+	}
+	return nil
+}
+
+// CheckExchange says what is wrong with the arguments of an exchange of that type.
+func CheckExchange(exchangeType string, args message.Table) error {
+	if exchangeType == ConsistentHash {
+		return checkHashed(args)
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ import (
 
 func mustNew(t testing.TB, exchangeType string) Matcher {
 	t.Helper()
-	m, ok := New(exchangeType)
+	m, ok := New(exchangeType, nil)
 	if !ok {
 		t.Fatalf("no type %s", exchangeType)
 	}
@@ -21,13 +21,13 @@ func mustNew(t testing.TB, exchangeType string) Matcher {
 
 func match(m Matcher, key string, h message.Table) []uint64 {
 	var got []uint64
-	m.Match(key, func() message.Table { return h }, func(d uint64) { got = append(got, d) })
+	m.Match(Message{Key: key, Headers: func() message.Table { return h }}, func(d uint64) { got = append(got, d) })
 	slices.Sort(got)
 	return got
 }
 
 func TestTypes(t *testing.T) {
-	if _, ok := New("x-none"); ok {
+	if _, ok := New("x-none", nil); ok {
 		t.Error("an unknown type has a matcher")
 	}
 	for _, name := range []string{"direct", "fanout", "topic", "headers"} {
@@ -230,7 +230,8 @@ func TestHeaders(t *testing.T) {
 		{"any, one fits", message.Table{{Key: "x-match", Value: "any"}, {Key: "kind", Value: "pdf"}, {Key: "owner", Value: "me"}}, true},
 		{"any, none fits", message.Table{{Key: "x-match", Value: "any"}, {Key: "kind", Value: "doc"}, {Key: "owner", Value: "me"}}, false},
 		{"any of nothing", message.Table{{Key: "x-match", Value: "any"}}, false},
-		{"types count", message.Table{{Key: "pages", Value: int64(3)}}, false},
+		{"integers by value", message.Table{{Key: "pages", Value: int64(3)}}, true},
+		{"types count", message.Table{{Key: "pages", Value: 3.0}}, false},
 		{"void asks for presence", message.Table{{Key: "pages", Value: nil}}, true},
 		{"void, absent", message.Table{{Key: "owner", Value: nil}}, false},
 		{"void, present as void", message.Table{{Key: "none", Value: nil}}, true},
@@ -278,7 +279,7 @@ func TestHeadersRemoveKeepsTheOthers(t *testing.T) {
 		t.Error(got)
 	}
 	called := false
-	m.Match("", func() message.Table { called = true; return nil }, func(uint64) {})
+	m.Match(Message{Headers: func() message.Table { called = true; return nil }}, func(uint64) {})
 	if !called {
 		t.Error("headers were not asked for")
 	}
@@ -302,7 +303,7 @@ func BenchmarkMatch(b *testing.B) {
 			visit := func(uint64) { visits++ }
 			table := func() message.Table { return h }
 			for b.Loop() {
-				m.Match("shop.7.eu.placed", table, visit)
+				m.Match(Message{Key: "shop.7.eu.placed", Headers: table}, visit)
 			}
 			if visits == 0 {
 				b.Fatal("no match")

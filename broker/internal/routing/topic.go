@@ -3,8 +3,6 @@ package routing
 import (
 	"fmt"
 	"strings"
-
-	"github.com/warren-mq/warren/broker/internal/message"
 )
 
 // topic matches words separated by dots: * stands for one word, # for any number of
@@ -119,7 +117,8 @@ func (t *topic) Remove(b Binding) {
 	}
 }
 
-func (t *topic) Match(key string, _ func() message.Table, visit func(dest uint64)) {
+func (t *topic) Match(m Message, visit func(dest uint64)) {
+	key := m.Key
 	var a, b [24]*topicNode // most matches need no more states than that
 	now, next := activate(a[:0], nil, t.root), b[:0]
 	for more := key != ""; more && len(now) > 0; {

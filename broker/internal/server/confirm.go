@@ -97,7 +97,10 @@ func (s *session) confirm(ch *channel, n uint64, nack bool) {
 	c := ch.confirms
 	c.done.set(n)
 	if nack {
-		s.send(ch.number, &amqp.BasicNack{DeliveryTag: n})
+		// The flags are as RabbitMQ sets them. With nothing older open, and no ack of this
+		// turn still to be sent, multiple says the same.
+		c.low = c.done.runFrom(c.low)
+		s.send(ch.number, &amqp.BasicNack{DeliveryTag: n, Multiple: c.low >= n && len(c.fresh) == 0, Requeue: true})
 	} else {
 		c.fresh = append(c.fresh, n)
 	}

@@ -21,11 +21,11 @@ type consumer struct {
 	dirty   bool
 }
 
-// generatedTag returns a consumer tag for a client that gave none.
-func generatedTag() string {
+// generatedName returns a name that nobody else has.
+func generatedName(prefix string) string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
-	return "amq.ctag-" + base64.RawURLEncoding.EncodeToString(b[:])
+	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicConsume) error {
@@ -35,7 +35,7 @@ func (s *session) basicConsume(ctx context.Context, ch *channel, m *amqp.BasicCo
 	}
 	tag := m.ConsumerTag
 	if tag == "" {
-		tag = generatedTag()
+		tag = generatedName("amq.ctag-")
 	}
 	if ch.consumers[tag] != nil {
 		return amqp.Errorf(amqp.NotAllowed, "attempt to reuse consumer tag '%s'", tag)

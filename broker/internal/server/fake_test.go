@@ -70,7 +70,7 @@ func newFake() *fakeBroker {
 		password: "guest", vhosts: []string{"/"}, credits: map[string]int{},
 	}
 	for _, x := range []string{"direct", "fanout", "topic", "headers"} {
-		b.exchanges["amq."+x], _ = routing.New(x)
+		b.exchanges["amq."+x], _ = routing.New(x, nil)
 	}
 	return b
 }
@@ -154,7 +154,7 @@ func (l *fakeLink) ExchangeDeclare(_ context.Context, x node.ExchangeSpec, passi
 	if passive {
 		return fault.New(fault.NotFound, "no exchange '%s' in vhost '/'", x.Name)
 	}
-	m, ok := routing.New(x.Type)
+	m, ok := routing.New(x.Type, x.Args)
 	if !ok {
 		return fault.New(fault.PreconditionFailed, "unknown exchange type '%s'", x.Type)
 	}
@@ -290,7 +290,7 @@ func (l *fakeLink) Publish(channel uint16, number uint64, m *message.Message) (b
 			t, _, _ := message.ParseTable(message.PeekHeaders(m.Properties))
 			return t
 		}
-		x.Match(m.RoutingKey, headers, func(d uint64) { to = append(to, l.b.ids[d]) })
+		x.Match(routing.Message{Key: m.RoutingKey, Headers: headers}, func(d uint64) { to = append(to, l.b.ids[d]) })
 	}
 	routed := false
 	for _, name := range to {

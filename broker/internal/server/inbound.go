@@ -179,7 +179,7 @@ func (in *inbound) readAll(ctx context.Context, link Publisher, to chan<- batch)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if in.lost {
+		if b.err != nil && in.lost {
 			return in.discard()
 		}
 	}

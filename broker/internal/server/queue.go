@@ -46,8 +46,8 @@ func (ch *channel) bindingOf(queue, exchange, key string) (node.BindingSpec, err
 
 func (s *session) queueDeclare(ctx context.Context, ch *channel, m *amqp.QueueDeclare) error {
 	name := cleanName(m.Queue)
-	if name == directReplyTo { // a client asks whether there is such a thing
-		return s.reply(ch, m.NoWait, &amqp.QueueDeclareOK{Queue: name, ConsumerCount: 1}, nil)
+	if ok, err := s.probeReplies(ctx, name); ok {
+		return s.reply(ch, m.NoWait, &amqp.QueueDeclareOK{Queue: name, ConsumerCount: 1}, err)
 	}
 	info, err := s.link.QueueDeclare(ctx, node.QueueSpec{
 		Name: name, Durable: m.Durable, Exclusive: m.Exclusive, AutoDelete: m.AutoDelete, Args: m.Arguments,

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
 	"github.com/warren-mq/warren/broker/internal/fault"
@@ -25,8 +26,26 @@ func (s *session) replyQueue(ctx context.Context, ch *channel, m *amqp.BasicCons
 	case ch.replies.queue != "":
 		return "", fault.New(fault.PreconditionFailed, "reply consumer already set")
 	}
-	info, err := s.link.QueueDeclare(ctx, node.QueueSpec{Exclusive: true, AutoDelete: true, Internal: true}, false)
+	info, err := s.link.QueueDeclare(ctx, node.QueueSpec{
+		Name: generatedName(directReplyTo + "."), Exclusive: true, AutoDelete: true, Internal: true,
+	}, false)
 	return info.Name, err
+}
+
+// probeReplies answers a declare, passive or not, of a name that answers go to: whoever
+// answers may ask if anybody still waits. ok is false if it is no such name.
+func (s *session) probeReplies(ctx context.Context, name string) (ok bool, err error) {
+	switch {
+	case name == directReplyTo:
+		return true, nil
+	case !strings.HasPrefix(name, directReplyTo+"."):
+		return false, nil
+	}
+	_, err = s.link.QueueDeclare(ctx, node.QueueSpec{Name: name}, true)
+	if fault.KindOf(err) == fault.ResourceLocked { // another connection's: it is there
+		err = nil
+	}
+	return true, err
 }
 
 // addressReplies puts the true name into a request that names directReplyTo.
