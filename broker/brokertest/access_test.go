@@ -507,3 +507,40 @@ func TestUsersOutliveTheirNode(t *testing.T) {
 	_, err := dialAs(t, n, "u", "/")
 	refused(t, err, 530, "NOT_ALLOWED - connection refused for user 'u': user connection limit (1) is reached")
 }
+
+// TestAnswersNeedNoQueue: the queue behind direct reply-to is nobody's business.
+func TestAnswersNeedNoQueue(t *testing.T) {
+	n := brokertest.Start(t)
+	a := apiOf(t, n)
+	a.want(201, "PUT", "/api/policies/%2F/p", `{"pattern":"","definition":{"max-length":0}}`)
+	a.want(204, "PUT", "/api/vhost-limits/%2F/max-queues", `{"value":0}`)
+	ch := dial(t, n.URL())
+	answers, err := ch.Consume("amq.rabbitmq.reply-to", "", true, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := a.list("/api/queues"); len(l) > 0 {
+		t.Errorf("queues: %v", l)
+	}
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	// Nobody serves the request: it comes back, and shows where an answer would go.
+	returns := ch.NotifyReturn(make(chan amqp.Return, 1))
+	if err := ch.PublishWithContext(t.Context(), "amq.direct", "nobody", true, false, amqp.Publishing{ReplyTo: "amq.rabbitmq.reply-to"}); err != nil {
+		t.Fatal(err)
+	}
+	var to string
+	select {
+	case r := <-returns:
+		to = r.ReplyTo
+	case err := <-closed:
+		t.Fatal(err)
+	case <-time.After(deadline):
+		t.Fatal("nothing came back")
+	}
+	if err := dial(t, n.URL()).PublishWithContext(t.Context(), "", to, false, false, amqp.Publishing{Body: []byte("answer")}); err != nil {
+		t.Fatal(err)
+	}
+	if d := receive(t, answers); string(d.Body) != "answer" {
+		t.Errorf("got %q", d.Body)
+	}
+}

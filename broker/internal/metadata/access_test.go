@@ -115,6 +115,7 @@ func TestTheQueueLimit(t *testing.T) {
 	s.must(declareQueue(Queue{Name: "a"}))
 	s.refused(declareQueue(Queue{Name: "b"}), fault.PreconditionFailed, "cannot declare queue 'b': queue limit in vhost '/' (1) is reached")
 	s.must(declareQueue(Queue{Name: "a"})) // it is there
+	s.must(declareQueue(Queue{Name: "answers", Internal: true, Owner: ConnID{11, 1, 1}}))
 	s.must(&Command{LimitSet: &LimitSet{VHost: "/", Name: MaxQueues, Value: -1}})
 	s.must(declareQueue(Queue{Name: "b"}))
 	s.must(&Command{LimitSet: &LimitSet{VHost: "/", Name: MaxQueues, Value: 0}})

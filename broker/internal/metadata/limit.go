@@ -98,19 +98,19 @@ func (s *State) changeLimits(user, vhost string, change func(Limits, []string) (
 }
 
 // roomFor checks that the virtual host may have one more queue.
-func (v *VHost) roomFor(queue string) *fault.Error {
+func (v *VHost) roomFor(d *Queue) *fault.Error {
 	n, limited := v.Limits.Of(MaxQueues)
-	if !limited {
+	if !limited || d.Internal {
 		return nil
 	}
 	count := int64(0)
 	for _, q := range v.Queues {
-		if q.IsStore() == nil {
+		if q.IsStore() == nil && !q.Internal {
 			count++
 		}
 	}
 	if count >= n {
-		return fault.New(fault.PreconditionFailed, "cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached", queue, v.Name, n)
+		return fault.New(fault.PreconditionFailed, "cannot declare queue '%s': queue limit in vhost '%s' (%d) is reached", d.Name, v.Name, n)
 	}
 	return nil
 }

@@ -128,6 +128,9 @@ func (s *State) OperatorPolicyOf(q *Queue) *Policy {
 }
 
 func policyOf(policies map[string]*Policy, q *Queue) *Policy {
+	if q.Internal {
+		return nil
+	}
 	var best *Policy
 	for _, name := range slices.Sorted(maps.Keys(policies)) {
 		p := policies[name]

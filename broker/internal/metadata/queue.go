@@ -70,7 +70,7 @@ func (s *State) queueDeclare(d *QueueDeclare) (*Queue, *fault.Error) {
 	if q.Group != 0 && s.Groups[q.Group] == nil {
 		return nil, fault.New(fault.Unavailable, "placement group %d is gone", q.Group)
 	}
-	if f := v.roomFor(q.Name); f != nil {
+	if f := v.roomFor(&q); f != nil {
 		return nil, f
 	}
 	q.ID = s.newID()

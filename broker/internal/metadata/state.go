@@ -104,7 +104,10 @@ type Queue struct {
 	Durable    bool
 	AutoDelete bool
 	Owner      ConnID // of an exclusive queue
-	Args       Args
+	// Internal is set on a queue that a front end needs for itself: no limit counts it, no
+	// policy applies, no list shows it.
+	Internal bool `json:",omitempty"`
+	Args     Args
 	// Group is the placement group of a replicated queue, else 0; Node is the home of
 	// an unreplicated one, else "".
 	Group uint64

@@ -170,7 +170,7 @@ func (l *Link) QueueDeclare(ctx context.Context, s QueueSpec, passive bool) (Que
 		}
 	}
 	want := metadata.Queue{
-		VHost: l.vhost, Name: s.Name, Durable: s.Durable && !s.Exclusive, AutoDelete: s.AutoDelete, Args: metadata.Args{Table: s.Args},
+		VHost: l.vhost, Name: s.Name, Durable: s.Durable && !s.Exclusive, AutoDelete: s.AutoDelete, Internal: s.Internal, Args: metadata.Args{Table: s.Args},
 	}
 	if s.Exclusive {
 		want.Owner = l.owner

@@ -103,7 +103,11 @@ func (n *Node) Queues(ctx context.Context) []QueueStatus {
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
 	var all []QueueStatus
-	n.topology.EachQueue(func(q *metadata.Queue) { all = append(all, n.describe(q, counts)) })
+	n.topology.EachQueue(func(q *metadata.Queue) {
+		if !q.Internal {
+			all = append(all, n.describe(q, counts))
+		}
+	})
 	slices.SortFunc(all, func(a, b QueueStatus) int {
 		if a.VHost != b.VHost {
 			return cmp.Compare(a.VHost, b.VHost)
