@@ -2,12 +2,12 @@
 
 MODULES  := broker libs services services/e2e
 PATTERN  := $(addprefix ./,$(addsuffix /...,broker libs services))
-FUZZTIME ?= 20s
+FUZZTIME ?= 30s
 N        ?= 2
 COMPOSE  ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check oracle interop lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ test: ## All tests: vet, every module under the race detector, then end to end
 
 e2e: ## End-to-end tests on real processes
 	go test -count=1 -v -timeout 10m ./services/e2e/...
+
+oracle: ## Compare the recorded conversations with a real RabbitMQ (ORACLE_URL, ORACLE_HTTP; else rabbitmq-server), and ours with them
+	broker/interop/oracle.sh
+
+interop: ## Clients of other languages against one node: librabbitmq, pika, bunny, amqplib; skips what is not installed
+	go test -count=1 -tags interop -v ./broker/interop
 
 lint: ## golangci-lint with the repository's rules
 	golangci-lint run $$(go list -m -f '{{.Dir}}/...')

@@ -558,7 +558,7 @@ var (
 	generated = regexp.MustCompile(`amq\.(gen-|ctag-|rabbitmq\.reply-to\.)[A-Za-z0-9_.+/=-]{8,}`)
 	replyName = regexp.MustCompile(`"(amq\.rabbitmq\.reply-to\.#\d+)"`) // what is behind the last dot may need quotes, or not
 	deathTime = regexp.MustCompile(`\btime:time=\d+`)
-	nodeName  = regexp.MustCompile(`(rabbit|orc3|broker-\d)@[A-Za-z0-9-]+`)
+	nodeName  = regexp.MustCompile(`(rabbit|oracle|broker-\d)@[A-Za-z0-9-]+`)
 	product   = regexp.MustCompile(`(cluster_name|copyright|information|platform|product|version):str=("(\\.|[^"])*"|\S+)`)
 	serial    = map[string]string{"gen-": "amq.gen-#", "ctag-": "amq.ctag-#", "rabbitmq.reply-to.": "amq.rabbitmq.reply-to.#"}
 )
