@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/warren-mq/warren/broker/internal/pattern"
@@ -9,32 +8,6 @@ import (
 
 // DefaultExchange is the name by which patterns know the exchange without a name.
 const DefaultExchange = "amq.default"
-
-// Permissions are a user's patterns in a virtual host: regular expressions that match a
-// name anywhere, unless anchored. The empty pattern matches only the empty name, which
-// no resource has.
-type Permissions struct {
-	Configure, Write, Read string
-}
-
-// Check says which pattern is no regular expression; nil if all are.
-func (p Permissions) Check() error {
-	for _, f := range []struct{ name, pattern string }{
-		{"configure", p.Configure}, {"write", p.Write}, {"read", p.Read},
-	} {
-		if _, err := compile(f.pattern); err != nil {
-			return fmt.Errorf("%s pattern: %w", f.name, err)
-		}
-	}
-	return nil
-}
-
-func compile(expr string) (*pattern.Pattern, error) {
-	if expr == "" {
-		expr = "^$"
-	}
-	return pattern.Compile(expr)
-}
 
 // patternsMax limits how many compiled patterns are kept. Users share few; what does not
 // fit is compiled again.
@@ -47,18 +20,10 @@ type Patterns struct {
 	compiled map[string]*pattern.Pattern // nil for a pattern that is none
 }
 
-// Match says if the pattern allows the resource. A pattern that does not compile allows
-// nothing.
-func (p *Patterns) Match(expr, resource string) bool {
-	if resource == "" {
-		resource = DefaultExchange
-	}
-	return p.MatchText(expr, resource)
-}
-
-// MatchText says if the pattern allows a text that is no resource's name, such as a
-// routing key.
-func (p *Patterns) MatchText(expr, text string) bool {
+// Match says if the pattern allows a name or a routing key. It matches anywhere, unless
+// anchored; the empty one matches only the empty text, which is no resource's name. One
+// that does not compile allows nothing.
+func (p *Patterns) Match(expr, text string) bool {
 	switch expr {
 	case ".*": // what most users have
 		return true
@@ -76,7 +41,7 @@ func (p *Patterns) get(expr string) *pattern.Pattern {
 	if ok {
 		return re
 	}
-	re, err := compile(expr)
+	re, err := pattern.Compile(expr)
 	if err != nil {
 		re = nil
 	}

@@ -111,7 +111,7 @@ func (l *Link) mayTopic(v verb, exchange, key string) error {
 	if v == read {
 		expr = p.Read
 	}
-	if !l.n.patterns.MatchText(expr, key) {
+	if !l.n.patterns.Match(expr, key) {
 		return fault.New(fault.AccessRefused, "%s access to topic '%s' in exchange '%s' in vhost '%s' refused for user '%s'",
 			v, key, exchange, l.vhost, l.user)
 	}
