@@ -78,6 +78,10 @@ type Config struct {
 	ConsumersMax   int // consumers of one channel
 	VHostsMax      int // virtual hosts of the cluster
 
+	// MemtableBytes is how much of the messages is kept in memory, besides the log, until
+	// it is written to files of its own: 32 MiB. Messages that are taken before that are
+	// written once.
+	MemtableBytes int64
 	// GroupsPerNode is the number of placement groups for each node; 16.
 	GroupsPerNode int
 	Logger        *slog.Logger
@@ -148,6 +152,7 @@ func (n *Node) open() error {
 		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
 		Watermarks:      node.Watermarks{Memory: c.MemoryLimit, DiskFree: c.DiskFreeLimit},
 		ConsumerTimeout: c.ConsumerTimeout,
+		MemtableBytes:   c.MemtableBytes,
 		GuestPassword:   c.GuestPassword, GroupsPerNode: c.GroupsPerNode, ChannelsMax: c.ChannelsMax, VHostsMax: c.VHostsMax, Logger: c.Logger.With("node", c.Name),
 	})
 	if err != nil {

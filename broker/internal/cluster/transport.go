@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -15,6 +16,9 @@ import (
 type Handler interface {
 	// Frame takes a frame; payload is the handler's to keep.
 	Frame(from uint64, kind byte, payload []byte)
+	// Bulk takes what SendBulk carries: it reads body to its end, and returns what is to
+	// be done with the payload that follows it.
+	Bulk(from uint64, kind byte, head []byte, body io.Reader) (finish func(payload []byte), err error)
 	// Call answers a request of a node that need not belong to the cluster yet.
 	Call(from Identity, request []byte) (reply []byte)
 	// Reset says that frames to or from a replica may have been lost.
@@ -32,8 +36,11 @@ const (
 	redialInterval    = 50 * time.Millisecond
 	dialTimeout       = time.Second
 	writeTimeout      = 5 * time.Second
-	bulkTimeout       = 2 * time.Minute
-	queuedBytesMax    = 256 << 20 // towards one peer; past it the stream starts anew
+	bulkTimeout       = 30 * time.Second // for each piece
+	// bulkBytesPerSecond leaves room for what is urgent while a member catches up.
+	bulkBytesPerSecond = 128 << 20
+	bulkPieceBytes     = 256 << 10
+	queuedBytesMax     = 256 << 20 // towards one peer; past it the stream starts anew
 )
 
 // Kinds of frame below firstKind are the transport's own.
@@ -171,16 +178,17 @@ func (t *Transport) Alive(replica uint64) bool {
 	return p != nil && p.alive()
 }
 
-// SendBulk carries one large frame over a connection of its own, and calls sent with
-// the outcome. It returns at once.
-func (t *Transport) SendBulk(to uint64, kind byte, payload []byte, sent func(ok bool)) {
+// SendBulk carries something large over a connection of its own, not faster than
+// bulkBytesPerSecond: head, then what write writes, then the payload that it returns. It
+// calls sent with the outcome, and returns at once.
+func (t *Transport) SendBulk(to uint64, kind byte, head []byte, write func(io.Writer) ([]byte, error), sent func(ok bool)) {
 	p := t.peer(to)
 	if p == nil || t.ctx.Err() != nil {
 		sent(false)
 		return
 	}
 	t.tasks.Go(func() {
-		err := t.bulk(p.addr, kind, payload)
+		err := t.bulk(p.addr, kind, head, write)
 		if err != nil {
 			t.opts.Logger.Warn("snapshot not sent", "to", p.addr, "error", err)
 		}
@@ -188,16 +196,29 @@ func (t *Transport) SendBulk(to uint64, kind byte, payload []byte, sent func(ok 
 	})
 }
 
-func (t *Transport) bulk(addr string, kind byte, payload []byte) error {
-	ctx, cancel := context.WithTimeout(t.ctx, bulkTimeout)
-	defer cancel()
+func (t *Transport) bulk(addr string, kind byte, head []byte, write func(io.Writer) ([]byte, error)) error {
+	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
 	c, err := t.dial(ctx, addr, purposeBulk)
+	cancel()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }()
+	defer context.AfterFunc(t.ctx, func() { _ = c.Close() })()
 	setDeadline(c, bulkTimeout)
-	if _, err := c.Write(appendFrame(nil, kind, payload)); err != nil {
+	if _, err := c.Write(appendFrame(nil, kind, head)); err != nil {
+		return err
+	}
+	w := &bulkWriter{ctx: t.ctx, c: c, began: time.Now()}
+	payload, err := write(w)
+	if err == nil {
+		err = w.end()
+	}
+	if err == nil {
+		setDeadline(c, bulkTimeout)
+		_, err = c.Write(appendFrame(nil, kind, payload))
+	}
+	if err != nil {
 		return err
 	}
 	var ok [1]byte
@@ -298,7 +319,16 @@ func (t *Transport) serve(c net.Conn) error {
 		if err != nil || !t.belongs(h) {
 			return err
 		}
-		t.opts.Handler.Frame(h.Replica, kind, payload)
+		finish, err := t.opts.Handler.Bulk(h.Replica, kind, payload, &bulkReader{c: c, r: r})
+		if err != nil {
+			t.opts.Logger.Warn("snapshot not taken", "from", h.Name, "error", err)
+			return err
+		}
+		setDeadline(c, bulkTimeout)
+		if _, payload, err = readFrame(r); err != nil {
+			return err
+		}
+		finish(payload)
 		_, err = c.Write([]byte{1})
 		return err
 	case purposeStream:

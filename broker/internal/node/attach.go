@@ -41,6 +41,8 @@ func (m *shardMachine) Handle(event any) {
 	case request:
 		m.request(e)
 		return
+	case timeEvent:
+		m.collectGarbage(m.n.now())
 	}
 	if !m.leading {
 		return
@@ -72,6 +74,8 @@ func (m *shardMachine) Handle(event any) {
 		if m.shard.Queue(e.queue) != nil {
 			m.own = queue.AppendForwarded(m.own, e.queue, e.n)
 		}
+	case blockEvent:
+		m.loaded(e)
 	case buriedEvent:
 		m.buried(e)
 	}

@@ -42,6 +42,7 @@ type Config struct {
 	Workers       int    // loops that drive the groups; one for each core, at most 4
 	GroupsPerNode int    // placement groups; 16
 	SegmentBytes  int64  // of the write-ahead log; 64 MiB
+	MemtableBytes int64  // of messages in memory that are in no run file yet; 32 MiB
 	Logger        *slog.Logger
 }
 
@@ -84,6 +85,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.ConsumerTimeout == 0 {
 		c.ConsumerTimeout = consumerTimeoutDefault
+	}
+	if c.MemtableBytes == 0 {
+		c.MemtableBytes = memtableBytesDefault
 	}
 	if c.Workers == 0 {
 		c.Workers = min(runtime.GOMAXPROCS(0), workersMax)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -151,7 +152,7 @@ func (n *Node) syncGroups() error {
 				return err
 			}
 		case !t.mine && hosted:
-			if err := n.host.Remove(t.id); err != nil {
+			if err := errors.Join(n.host.Remove(t.id), n.store.drop(t.id)); err != nil {
 				return err
 			}
 		}
@@ -188,7 +189,7 @@ func (n *Node) removeLeftovers() error {
 			return err
 		}
 	}
-	return nil
+	return n.store.removeGroups(n.host.Hosts)
 }
 
 // reportVoters tells the topology who holds the groups that this node leads.

@@ -27,15 +27,30 @@ const (
 // buryRetry is after what time a message is tried again that must not be dropped.
 const buryRetry = time.Second
 
+// burialsMax is how many messages of a group are on their way at once.
+const burialsMax = 1024
+
 // buryDead publishes discarded messages to their dead-letter exchanges. A message
 // stays in its queue until the copies are confirmed: a leader that dies in between
 // loses nothing.
 func (m *shardMachine) buryDead() {
-	for _, d := range m.shard.DeadLetters() {
+	m.toBury = append(m.toBury, m.shard.DeadLetters()...)
+	for len(m.toBury) > 0 && len(m.dying) < burialsMax {
+		d := m.toBury[0]
 		key := deadKey{d.Queue.ID, d.Seq}
-		if m.dying[key] == nil {
+		if m.dying[key] == nil && d.Queue.Dead(d.Seq) {
+			if d.Raw = d.Queue.Raw(d.Seq); d.Raw == nil {
+				if d.Queue.Want(d.Seq) {
+					m.load(d.Queue, []uint64{queue.Base(d.Seq)})
+				}
+				return
+			}
 			m.bury(key, &burial{DeadLetter: d})
 		}
+		m.toBury = m.toBury[1:]
+	}
+	if len(m.toBury) == 0 {
+		m.toBury = nil
 	}
 }
 

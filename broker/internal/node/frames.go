@@ -2,6 +2,8 @@ package node
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
@@ -15,15 +17,32 @@ func (s sender) SendRaft(to, group uint64, message []byte) {
 }
 
 // SendSnapshot implements raftnode.Sender.
-func (s sender) SendSnapshot(to, group uint64, message []byte, sent func(bool)) {
-	s.n.transport.SendBulk(to, kindSnapshot, append(u64s(nil, group), message...), sent)
+func (s sender) SendSnapshot(to, group uint64, write func(io.Writer) ([]byte, error), sent func(bool)) {
+	s.n.transport.SendBulk(to, kindSnapshot, u64s(nil, group), write, sent)
+}
+
+// Bulk implements cluster.Handler.
+func (n *Node) Bulk(_ uint64, kind byte, head []byte, body io.Reader) (func([]byte), error) {
+	p := parse(head)
+	group := p.u64()
+	if kind != kindSnapshot || !p.ok {
+		return nil, fmt.Errorf("kind %d with a head of %d bytes", kind, len(head))
+	}
+	if group == metaGroup {
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			return nil, err
+		}
+		return func(message []byte) { n.host.StepSnapshot(group, message, nil) }, nil
+	}
+	files, err := n.store.receive(group, body)
+	return func(message []byte) { n.host.StepSnapshot(group, message, files) }, err
 }
 
 // Frame implements cluster.Handler.
 func (n *Node) Frame(from uint64, kind byte, payload []byte) {
 	p := parse(payload)
 	switch kind {
-	case kindRaft, kindSnapshot:
+	case kindRaft:
 		if group := p.u64(); p.ok {
 			n.host.Step(group, p.b)
 		}

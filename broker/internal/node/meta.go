@@ -84,11 +84,11 @@ func (m *metaMachine) Lead(r raftnode.Role) {
 }
 
 // Capture implements raftnode.Machine.
-func (m *metaMachine) Capture() func() []byte {
+func (m *metaMachine) Capture(bool) raftnode.Capture {
 	m.n.topologyMu.RLock()
 	defer m.n.topologyMu.RUnlock()
 	b := m.n.topology.Capture()
-	return func() []byte { return b }
+	return raftnode.Encoded(func() []byte { return b })
 }
 
 // Restore implements raftnode.Machine.

@@ -34,11 +34,14 @@ func (m *shardMachine) move(q *queue.Queue) {
 	}
 	g := m.n.gate(gateKey{group: target})
 	if !moved && !q.Exported() {
-		m.n.cfg.Logger.Info("queue moves to its replicas", "queue", q.Config.Name, "vhost", q.Config.VHost, "messages", q.Len())
-		commands := q.Export(laneBatchBytesMax)
+		if !q.Exporting() {
+			m.n.cfg.Logger.Info("queue moves to its replicas", "queue", q.Config.Name, "vhost", q.Config.VHost, "messages", q.Len())
+		}
+		commands, missing := q.Export(laneBatchBytesMax)
+		m.load(q, missing)
 		for i, b := range commands {
 			c := laneCommand{bytes: b}
-			if i == len(commands)-1 {
+			if i == len(commands)-1 && q.Exported() {
 				c.done = func(bool) {
 					m.n.proposeLater(&metadata.Command{QueueMoved: &metadata.QueueMoved{ID: q.ID, Target: target}})
 				}

@@ -61,6 +61,7 @@ type Node struct {
 	linkSerial atomic.Uint64
 	consumerID atomic.Uint64
 
+	store    *store
 	alarms   alarms
 	policies atomic.Uint64 // version of the policies, of which some things follow
 
@@ -119,6 +120,9 @@ func open(cfg Config) (*Node, error) {
 		n.cfg.PeerAdvertise = n.transport.Addr().String()
 	}
 	n.transport.SetAddr(n.cfg.PeerAdvertise)
+	if n.store, err = openStore(storage.OSDir(cfg.DataDir)); err != nil {
+		return nil, errors.Join(err, n.transport.Close())
+	}
 	n.host, err = raftnode.Open(raftnode.Options{
 		Replica: id.Replica, FS: storage.OSDir(cfg.DataDir), Sender: sender{n}, Workers: cfg.Workers,
 		Logger: cfg.Logger, Failed: n.fail,

@@ -11,6 +11,11 @@ import (
 // shardMachine drives the queues of one group. On the leader it also takes in the
 // nodes' lanes, gives messages to consumers, and answers requests.
 type shardMachine struct {
+	runs     *runs
+	swept    bool      // the runs of an earlier life are removed
+	captured time.Time // when the state was written down last
+	obsolete []uint64  // runs of a state that was replaced
+
 	n     *Node
 	g     *raftnode.Group
 	shard *queue.Shard
@@ -29,6 +34,7 @@ type shardMachine struct {
 	silent   map[uint64]time.Time
 	dying    map[deadKey]*burial           // messages being dead-lettered
 	wakes    int64                         // when the clock comes by next
+	toBury   []queue.DeadLetter            // messages to be dead-lettered
 	used     map[uint64]bool               // queues that have had a consumer
 	getting  map[uint64]map[uint64]request // gets without answer, by queue
 }
@@ -46,20 +52,14 @@ type deadKey struct{ queue, seq uint64 }
 const entryBytesMax = 1 << 20
 
 func newShardMachine(n *Node, g *raftnode.Group) *shardMachine {
-	return &shardMachine{n: n, g: g, shard: queue.NewShard()}
+	return &shardMachine{
+		n: n, g: g, shard: queue.NewShard(), captured: n.now(),
+		runs: n.store.runsOf(g.ID),
+	}
 }
 
 // Apply implements raftnode.Machine.
 func (m *shardMachine) Apply(_ uint64, data []byte) { m.shard.Apply(data) }
-
-// Capture implements raftnode.Machine.
-func (m *shardMachine) Capture() func() []byte { return m.shard.Capture() }
-
-// Restore implements raftnode.Machine.
-func (m *shardMachine) Restore(data []byte) error {
-	m.resign()
-	return m.shard.Restore(data)
-}
 
 // Lead implements raftnode.Machine.
 func (m *shardMachine) Lead(r raftnode.Role) {
@@ -76,7 +76,7 @@ func (m *shardMachine) resign() {
 		m.shard.Lead(false)
 	}
 	m.leading, m.serving = false, false
-	m.entries, m.entry, m.own, m.out = nil, nil, nil, nil
+	m.entries, m.entry, m.own, m.out, m.toBury = nil, nil, nil, nil, nil
 	m.failRequests()
 }
 
@@ -105,6 +105,13 @@ func (m *shardMachine) begin() {
 
 // Flush implements raftnode.Machine.
 func (m *shardMachine) Flush() {
+	m.makeRoom()
+	if !m.swept {
+		m.swept = true
+		if err := m.runs.sweep(m.shard.Runs()); err != nil {
+			m.n.cfg.Logger.Warn("run files not removed", "group", m.g.ID, "error", err)
+		}
+	}
 	if !m.leading {
 		if !m.g.Leads() || !m.g.Current() {
 			return
@@ -141,6 +148,7 @@ func (m *shardMachine) dispatch() {
 		if len(todo.Dropped) > 0 {
 			m.own = queue.AppendDiscard(m.own, q.ID, queue.MaxLen, queue.Ranges(todo.Dropped))
 		}
+		m.load(q, todo.Load)
 		if todo.Mark != 0 {
 			m.own = queue.AppendMark(m.own, q.ID, todo.Mark)
 		}

@@ -10,7 +10,7 @@ import (
 // Kinds of frames between nodes; integers are little-endian.
 const (
 	kindRaft     = cluster.FirstKind + iota // group u64 | message
-	kindSnapshot                            // group u64 | message with a snapshot
+	kindSnapshot                            // bulk: group u64; files; message with a snapshot
 	kindMeta                                // a metadata proposal
 	kindApplied                             // metadata index u64
 	kindLeader                              // group u64 | term u64: the sender leads it

@@ -23,11 +23,12 @@ type Todo struct {
 	Settled []uint64 // delivered to consumers that do not settle
 	Expired []uint64
 	Dropped []uint64 // over the length limit
+	Load    []uint64 // chunks, by their base, to be read from disk
 }
 
 // Empty reports whether there is nothing to propose.
 func (t *Todo) Empty() bool {
-	return t.Mark == 0 && len(t.Settled) == 0 && len(t.Expired) == 0 && len(t.Dropped) == 0
+	return t.Mark == 0 && len(t.Settled) == 0 && len(t.Expired) == 0 && len(t.Dropped) == 0 && len(t.Load) == 0
 }
 
 // Dispatch gives ready messages to gets and consumers. now is in Unix milliseconds.
@@ -61,8 +62,7 @@ func (q *Queue) serve(now int64, sink Sink, todo *Todo) bool {
 		if sl == nil {
 			break
 		}
-		if seq > q.mark {
-			q.wantMark(seq, todo)
+		if !q.deliverable(seq, sl, todo) {
 			return false
 		}
 		l.served++
@@ -71,6 +71,18 @@ func (q *Queue) serve(now int64, sink Sink, todo *Todo) bool {
 		sink.Deliver(q, c, q.delivery(seq, sl))
 	}
 	return true
+}
+
+// deliverable reports whether the message may go out at once, and asks for what it waits
+// for: the mark, or the disk.
+func (q *Queue) deliverable(seq uint64, sl *slot, todo *Todo) bool {
+	if sl.raw == nil {
+		q.want(seq, todo)
+	}
+	if seq > q.mark {
+		q.wantMark(seq, todo)
+	}
+	return sl.raw != nil && seq <= q.mark
 }
 
 func (q *Queue) delivery(seq uint64, sl *slot) Delivery {
@@ -105,8 +117,7 @@ func (q *Queue) answer(now int64, sink Sink, todo *Todo) bool {
 			l.doneWith(g)
 			continue
 		}
-		if seq > q.mark {
-			q.wantMark(seq, todo)
+		if !q.deliverable(seq, sl, todo) {
 			return false
 		}
 		l.gets = l.gets[1:]

@@ -61,10 +61,9 @@ func TestPrioritiesAfterAChangeOfLeader(t *testing.T) {
 	b.publishAt(7, "c")
 	b.consume("X", Consumer{Prefetch: 1})
 	b.expect("X:c")
-	if err := b.follower.Restore(b.shard.Capture()()); err != nil {
-		t.Fatal(err)
-	}
+	b.disks[1].restore(t, b.follower, b.shard, b.disks[0])
 	b.shard, b.follower = b.follower, b.shard
+	b.disks[0], b.disks[1] = b.disks[1], b.disks[0]
 	b.follower.Lead(false)
 	b.shard.Lead(true)
 	b.consume("Y", Consumer{Prefetch: 1})
@@ -242,9 +241,7 @@ func TestRefusalsOutliveTheLeader(t *testing.T) {
 	b := newBench(t, c)
 	b.offer("a", "b", "c")
 	restored := NewShard()
-	if err := restored.Restore(b.shard.Capture()()); err != nil {
-		t.Fatal(err)
-	}
+	newDisk().restore(t, restored, b.shard, b.disks[0])
 	restored.Lead(true)
 	if got := restored.Refused(Origin{1, 1}, 2); !slices.Equal(got, []uint64{3}) {
 		t.Fatalf("refused %v", got)

@@ -1,6 +1,9 @@
 package queue
 
-import "slices"
+import (
+	"container/heap"
+	"slices"
+)
 
 // What the leader knows beyond the replicated state: who consumes, who holds what.
 // It is not logged. A new leader learns it from the nodes that the consumers are
@@ -31,8 +34,14 @@ type lead struct {
 	serving bool
 	used    int64 // when the queue was last in use, in Unix milliseconds; 0: not known yet
 
-	exported  bool // of a sealed queue: the messages are on their way
-	forwarded int  // how many of its kept commands are
+	// Of a sealed queue: the messages before exportAt are on their way, and when all are,
+	// exported is set; forwarded counts its kept commands that are.
+	exporting bool
+	exportAt  uint64
+	exported  bool
+	forwarded int
+
+	loading map[uint64]bool // chunks that were asked for
 }
 
 // What consumers do not hold and is not ready either.
@@ -105,7 +114,7 @@ func (s *Shard) Lead(leading bool) {
 	s.leading = leading
 	s.touched, s.dead = nil, nil
 	for _, q := range s.queues {
-		q.lead, q.isTouched = nil, false
+		q.lead, q.isTouched, q.slots.warmed = nil, false, nil
 		if leading {
 			q.lead = newLead(q)
 			q.touch()
@@ -115,23 +124,80 @@ func (s *Shard) Lead(leading bool) {
 
 func newLead(q *Queue) *lead {
 	l := &lead{q: q, table: []*Consumer{nil}, fresh: min(q.mark, q.next-1), marking: q.mark, seen: q.next}
-	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
-		sl.holder, sl.redelivered = 0, false
-		if sl.discard != 0 {
-			l.dead++
-			q.shard.dead = append(q.shard.dead, DeadLetter{q, seq, sl.discard, sl.raw})
+	q.slots.warmed = l.warmed
+	q.slots.eachChunk(func(base uint64, c *chunk) {
+		c.hidden = false
+		if c.hot == nil {
+			l.countCold(base, c)
 			return
 		}
-		l.count(seq, sl)
+		for i := range c.hot {
+			if sl := &c.hot[i]; sl.live {
+				sl.holder, sl.redelivered = 0, false
+				l.countHot(base+uint64(i), sl)
+			}
+		}
 	})
 	return l
+}
+
+func (l *lead) countHot(seq uint64, sl *slot) {
+	if sl.discard != 0 {
+		l.dead++
+		l.q.shard.dead = append(l.q.shard.dead, DeadLetter{l.q, seq, sl.discard, sl.raw})
+		return
+	}
+	l.count(seq, sl)
+}
+
+// countCold takes in a chunk that is cold, which it leaves so.
+func (l *lead) countCold(base uint64, c *chunk) {
+	k := c.cold
+	if k.levels != nil || len(k.more) > 0 || l.levels != nil || l.ready > 0 && k.level != l.level {
+		for i := range chunkSlots {
+			if sl := k.slot(i); k.has(i) {
+				l.countHot(base+uint64(i), &sl)
+			}
+		}
+		return
+	}
+	if l.ready == 0 {
+		l.level = k.level
+	}
+	l.ready += c.live
+	l.readyBytes += k.bytes
+	if k.expires == nil {
+		return
+	}
+	// Its first deadline stands for all: they become known when that one comes.
+	first := deadline{}
+	for i, at := range k.expires {
+		if k.has(i) && at != 0 {
+			l.expiring++
+			if d := (deadline{at, base + uint64(i)}); first.at == 0 || d.at < first.at {
+				first = d
+			}
+		}
+	}
+	if first.at != 0 {
+		heap.Push(&l.deadlines, first)
+	}
+}
+
+// warmed notes what a chunk's being cold has hidden.
+func (l *lead) warmed(base uint64, c *chunk) {
+	for i := range c.hot {
+		if sl := &c.hot[i]; sl.live && sl.expires != 0 {
+			l.due(base+uint64(i), sl)
+		}
+	}
 }
 
 // arrived takes in a new message.
 func (l *lead) arrived(seq uint64, sl *slot) {
 	if l.coming > 0 {
 		l.coming--
-		l.comingBytes = max(l.comingBytes-sl.bodyBytes(), 0)
+		l.comingBytes = max(l.comingBytes-int64(sl.size), 0)
 		if l.coming == 0 {
 			l.comingBytes = 0 // what was under way before the queue could refuse was not counted
 		}
@@ -141,9 +207,9 @@ func (l *lead) arrived(seq uint64, sl *slot) {
 
 // count takes in a message that is ready.
 func (l *lead) count(seq uint64, sl *slot) {
-	l.add(l.q, l.ready, seq, sl)
+	l.add(l.q, l.ready, seq, sl.level)
 	l.ready++
-	l.readyBytes += sl.bodyBytes()
+	l.readyBytes += int64(sl.size)
 	if sl.expires != 0 {
 		l.expiring++
 		l.due(seq, sl)
@@ -206,7 +272,7 @@ func (q *Queue) Attach(c *Consumer, held []Range) {
 	if old := q.Find(c.Key); old != nil {
 		q.Cancel(old)
 		c.index, c.held = old.index, 0
-		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+		q.slots.eachHot(func(seq uint64, sl *slot) {
 			if sl.holder == old.index {
 				old.held--
 				l.unackedAdd(old, -1)
@@ -275,7 +341,7 @@ func (q *Queue) Cancel(c *Consumer) {
 func (q *Queue) Down(c *Consumer) []Range {
 	var seqs []uint64
 	if l := q.lead; l != nil && c.held > 0 {
-		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+		q.slots.eachHot(func(seq uint64, sl *slot) {
 			if sl.holder == c.index {
 				sl.holder = holderReturn
 				c.held--
@@ -311,14 +377,33 @@ func (q *Queue) Idle() bool { return q.lead == nil || len(q.lead.order) == 0 }
 // Purge takes all ready messages: the leader proposes that they are settled.
 func (q *Queue) Purge() []Range {
 	var seqs []uint64
-	if q.lead != nil {
-		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
-			if sl.holder == 0 && sl.discard == 0 {
-				q.lead.remove(sl)
-				seqs = append(seqs, seq)
-			}
-		})
+	l := q.lead
+	if l == nil {
+		return nil
 	}
+	q.slots.eachChunk(func(base uint64, c *chunk) {
+		if c.hidden {
+			return
+		}
+		if c.hot == nil && len(c.cold.more) == 0 {
+			c.hidden = true
+			l.ready -= c.live
+			l.readyBytes -= c.cold.bytes
+			for i := range chunkSlots {
+				if c.cold.has(i) {
+					seqs = append(seqs, base+uint64(i))
+				}
+			}
+			return
+		}
+		q.slots.warm(base, c)
+		for i := range c.hot {
+			if sl := &c.hot[i]; sl.live && sl.holder == 0 && sl.discard == 0 {
+				l.remove(sl)
+				seqs = append(seqs, base+uint64(i))
+			}
+		}
+	})
 	return Ranges(seqs)
 }
 
@@ -341,14 +426,14 @@ func (l *lead) take(sl *slot, c *Consumer) {
 	c.held++
 	l.unackedAdd(c, 1)
 	l.ready--
-	l.readyBytes -= sl.bodyBytes()
+	l.readyBytes -= int64(sl.size)
 }
 
 // remove takes a ready message for the leader, which proposes its end.
 func (l *lead) remove(sl *slot) {
 	sl.holder = holderLeader
 	l.ready--
-	l.readyBytes -= sl.bodyBytes()
+	l.readyBytes -= int64(sl.size)
 }
 
 // forget takes a message out of the counts, before it is removed or discarded.
@@ -360,7 +445,7 @@ func (l *lead) forget(sl *slot) {
 	case holderLeader, holderReturn:
 	case 0:
 		l.ready--
-		l.readyBytes -= sl.bodyBytes()
+		l.readyBytes -= int64(sl.size)
 	default:
 		c := l.table[sl.holder]
 		c.held--
@@ -392,7 +477,7 @@ func (l *lead) free(seq uint64, sl *slot) {
 	sl.holder, sl.redelivered = 0, true
 	l.back(l.q, l.ready, seq, sl)
 	l.ready++
-	l.readyBytes += sl.bodyBytes()
+	l.readyBytes += int64(sl.size)
 	if sl.expires != 0 {
 		l.due(seq, sl)
 	}

@@ -37,17 +37,19 @@ const (
 // Sealed reports whether the queue moves away, or has moved.
 func (q *Queue) Sealed() bool { return q.sealed }
 
-// Exported reports whether this leader has exported the queue; Export sets it.
+// Exported reports whether this leader has exported the queue.
 func (q *Queue) Exported() bool { return q.lead != nil && q.lead.exported }
 
-// Export returns the commands that make up the queue elsewhere, each of about
-// bytesMax, and lets go of the messages: they come back if the leader restarts before
-// the move is complete.
-func (q *Queue) Export(bytesMax int) [][]byte {
-	q.lead.exported = true
+// Exporting reports whether this leader has begun to export the queue.
+func (q *Queue) Exporting() bool { return q.lead != nil && q.lead.exporting }
+
+// Export returns the next commands that make up the queue elsewhere, each of about
+// bytesMax: all up to a chunk that must be loaded first, which it asks for. A leader that
+// restarts before the move is complete begins anew.
+func (q *Queue) Export(bytesMax int) (commands [][]byte, load []uint64) {
+	l := q.lead
 	// The leader knows better than the mark what was delivered.
-	mark := max(q.lead.fresh, max(q.lead.cursor, 1)-1)
-	var commands [][]byte
+	mark := max(l.fresh, max(l.cursor, 1)-1)
 	var b []byte
 	var at, count, countAt int
 	begin := func(flags byte) {
@@ -64,19 +66,78 @@ func (q *Queue) Export(bytesMax int) [][]byte {
 		binary.LittleEndian.PutUint32(b[countAt:], uint32(count))
 		commands = append(commands, endCommand(b, at))
 	}
-	begin(importFirst)
-	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+	var first byte
+	if !l.exporting {
+		l.exporting, first = true, importFirst
+	}
+	begin(first)
+	for seq, sl := q.slots.next(l.exportAt); sl != nil; seq, sl = q.slots.next(l.exportAt) {
+		if sl.raw == nil {
+			if count > 0 || first != 0 {
+				end()
+			}
+			if q.Want(seq) {
+				load = []uint64{Base(seq)}
+			}
+			return commands, load
+		}
 		if len(b) > bytesMax {
 			end()
 			begin(0)
 		}
 		b = appendSlot(b, seq, sl)
 		count++
-	})
+		l.exportAt = seq + 1
+	}
 	end()
 	begin(importLast)
 	end()
-	return commands
+	l.exported = true
+	return commands, nil
+}
+
+// A message in an import: seq u64 | expires i64 | returns u32 | acquired u32 | discard u8 |
+// length u32 | message.
+const slotFixedBytes = 8 + 8 + 4 + 4 + 1 + 4
+
+func appendSlot(b []byte, seq uint64, sl *slot) []byte {
+	b = binary.LittleEndian.AppendUint64(b, seq)
+	b = binary.LittleEndian.AppendUint64(b, uint64(sl.expires))
+	b = binary.LittleEndian.AppendUint32(b, sl.returns)
+	b = binary.LittleEndian.AppendUint32(b, sl.acquired)
+	b = append(b, byte(sl.discard))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(sl.raw)))
+	return append(b, sl.raw...)
+}
+
+// putSlots reads a count and that many messages into the queue.
+func (q *Queue) putSlots(b []byte) error {
+	if len(b) < 4 {
+		return errCommand
+	}
+	n := int(binary.LittleEndian.Uint32(b))
+	b = b[4:]
+	for range n {
+		if len(b) < slotFixedBytes {
+			return errCommand
+		}
+		size := int(binary.LittleEndian.Uint32(b[25:]))
+		if size > len(b)-slotFixedBytes {
+			return errCommand
+		}
+		end := slotFixedBytes + size
+		seq, raw := binary.LittleEndian.Uint64(b), b[slotFixedBytes:end:end]
+		if bodyLength(raw) < 0 || seq >= q.next {
+			return errCommand
+		}
+		v := newSlot(raw)
+		v.expires, v.returns = int64(binary.LittleEndian.Uint64(b[8:])), binary.LittleEndian.Uint32(b[16:])
+		v.acquired, v.discard = binary.LittleEndian.Uint32(b[20:]), Reason(b[24])
+		v.level = q.Config.priority(raw)
+		q.slots.put(seq, v)
+		b = b[end:]
+	}
+	return nil
 }
 
 // TakeKept returns the commands kept for forwarding since the last call.
@@ -112,7 +173,7 @@ func (q *Queue) keepEnqueue(now, ttl int64, raw []byte) {
 
 // empty lets go of the messages: they are where the queue has moved to.
 func (q *Queue) empty() {
-	q.slots = slots{}
+	q.slots.clear()
 	if q.lead != nil {
 		exported, forwarded := q.lead.exported, q.lead.forwarded
 		q.lead = newLead(q)
@@ -143,12 +204,16 @@ func (s *Shard) importChunk(id uint64, b []byte) {
 		if q != nil && q.Config.refuses() {
 			s.refusing--
 		}
-		q = &Queue{ID: id, shard: s, importing: true}
+		if q != nil {
+			q.slots.clear()
+		}
+		q = s.newQueue(id, s.acct)
+		q.importing = true
 		s.queues[id] = q
 	}
 	q.configure(c)
 	q.next, q.mark = binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
-	if _, err := q.putSlots(b[16:]); err != nil {
+	if err := q.putSlots(b[16:]); err != nil {
 		panic("queue: import: " + err.Error())
 	}
 	if flags&importLast == 0 {

@@ -16,47 +16,59 @@ type ordered struct {
 }
 
 // add takes in a message behind all others; ready is how many there are besides.
-func (o *ordered) add(q *Queue, ready int, seq uint64, sl *slot) {
-	if o.sorts(q, ready, sl) {
-		o.push(seq, sl)
+func (o *ordered) add(q *Queue, ready int, seq uint64, level uint8) {
+	if o.sorts(q, ready, seq, level) {
+		o.push(seq, level)
 	}
 }
 
 // back takes in a message that was ready before.
 func (o *ordered) back(q *Queue, ready int, seq uint64, sl *slot) {
 	switch {
-	case o.sorts(q, ready, sl):
-		o.push(seq, sl)
+	case o.sorts(q, ready, seq, sl.level):
+		o.push(seq, sl.level)
 	case seq < o.cursor:
 		heap.Push(&o.returned, seq)
 	}
 }
 
-// sorts reports whether the priorities are told apart, with sl among the ready ones.
-func (o *ordered) sorts(q *Queue, ready int, sl *slot) bool {
+// sorts reports whether the priorities are told apart, with seq among the ready ones.
+func (o *ordered) sorts(q *Queue, ready int, seq uint64, level uint8) bool {
 	switch {
 	case ready == 0:
 		if o.levels != nil {
 			o.levels, o.returned = nil, nil
 		}
-		o.level = sl.level
-	case o.levels == nil && sl.level != o.level:
-		o.levels, o.returned = make([]seqHeap, max(sl.level, o.level)+1), nil
-		q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, other *slot) {
-			if other != sl && other.holder == 0 && other.discard == 0 {
-				o.push(seq, other)
-			}
-		})
+		o.level = level
+	case o.levels == nil && level != o.level:
+		o.levels, o.returned = make([]seqHeap, max(level, o.level)+1), nil
+		q.slots.eachChunk(func(base uint64, c *chunk) { o.sortChunk(base, c, seq) })
 		o.cursor = q.next
 	}
 	return o.levels != nil
 }
 
-func (o *ordered) push(seq uint64, sl *slot) {
-	for int(sl.level) >= len(o.levels) {
+// sortChunk takes in what is ready of a chunk, but not the message except.
+func (o *ordered) sortChunk(base uint64, c *chunk, except uint64) {
+	for i := range chunkSlots {
+		seq := base + uint64(i)
+		switch {
+		case seq == except || c.hidden:
+		case c.hot == nil:
+			if sl := c.cold.slot(i); c.cold.has(i) && sl.discard == 0 {
+				o.push(seq, sl.level)
+			}
+		case c.hot[i].live && c.hot[i].holder == 0 && c.hot[i].discard == 0:
+			o.push(seq, c.hot[i].level)
+		}
+	}
+}
+
+func (o *ordered) push(seq uint64, level uint8) {
+	for int(level) >= len(o.levels) {
 		o.levels = append(o.levels, nil)
 	}
-	heap.Push(&o.levels[sl.level], seq)
+	heap.Push(&o.levels[level], seq)
 }
 
 // head returns the first ready message without taking it.

@@ -18,6 +18,8 @@ type world struct {
 	t        *rapid.T
 	members  [2]*Shard
 	leader   int
+	disks    [2]*disk
+	writing  [2]func() []byte
 	now      int64
 	proposed [][]byte // entries that are not applied yet
 	serial   uint64
@@ -132,7 +134,7 @@ func (w *world) handOut(q *Queue, d Delivery) {
 	}
 	w.delivered[d.Seq] = true
 	level := q.slots.at(d.Seq).level
-	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
+	view(q, func(seq uint64, sl *slot, _ *chunk) {
 		if sl.holder == 0 && sl.discard == 0 && (sl.level > level || sl.level == level && seq < d.Seq) {
 			w.t.Fatalf("%d of priority %d delivered before %d of priority %d, which is ready", d.Seq, level, seq, sl.level)
 		}
@@ -144,6 +146,7 @@ func (w *world) dispatch(t *rapid.T) {
 	s := w.members[w.leader]
 	for _, q := range s.Touched() {
 		todo := q.Dispatch(w.now, w)
+		w.disks[w.leader].load(t, q, todo.Load)
 		var own []byte
 		for _, d := range []struct {
 			seqs []uint64
@@ -177,6 +180,21 @@ func (w *world) publish(t *rapid.T) {
 		m.Properties = withPriority(p)
 	}
 	w.say(w.members[w.leader].Admit(AppendEnqueue(nil, []uint64{1}, w.now, ttl, m)))
+}
+
+// flood publishes a chunk full of messages at once.
+func (w *world) flood(t *rapid.T) {
+	if w.bodies > 2*chunkSlots {
+		return
+	}
+	ttl := rapid.SampledFrom([]int64{-1, 30}).Draw(t, "ttl")
+	var commands []byte
+	for range chunkSlots {
+		w.bodies++
+		commands = AppendEnqueue(commands, []uint64{1}, w.now, ttl, &message.Message{Body: fmt.Appendf(nil, "%d", w.bodies)})
+	}
+	w.proposed = append(w.proposed, AppendLane(BeginEntry(nil), Origin{1, 1}, 1, w.serial+1, commands))
+	w.serial += chunkSlots
 }
 
 func (w *world) consume(t *rapid.T) {
@@ -302,6 +320,38 @@ func withPriority(p uint8) []byte {
 	return message.Properties{Flags: message.HasPriority, Priority: p}.Append(nil)
 }
 
+// checkpoint writes a member's state down; other things happen until that is done.
+func (w *world) checkpoint(t *rapid.T) {
+	i := rapid.IntRange(0, 1).Draw(t, "member")
+	if w.writing[i] == nil {
+		w.writing[i] = w.disks[i].begin(t, w.members[i])
+		return
+	}
+	w.writing[i]()
+	w.writing[i] = nil
+}
+
+// cool drops from a member's memory all that is on its disk.
+func (w *world) cool(t *rapid.T) {
+	m := w.members[rapid.IntRange(0, 1).Draw(t, "member")]
+	for _, q := range m.queues {
+		q.slots.eachChunk(func(_ uint64, c *chunk) { q.slots.cool(c) })
+	}
+}
+
+// reboot restores a member from its own disk, and what the log has behind it: nothing.
+func (w *world) reboot(t *rapid.T) {
+	i := 1 - w.leader
+	if w.writing[i] != nil {
+		w.writing[i]()
+		w.writing[i] = nil
+	}
+	manifest := w.disks[i].checkpoint(t, w.members[i])
+	if _, err := w.members[i].Restore(manifest, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // elect makes one of the members the leader of a new term. Some clients are with nodes
 // that died; the others say what they hold.
 func (w *world) elect(t *rapid.T) {
@@ -309,9 +359,7 @@ func (w *world) elect(t *rapid.T) {
 	w.members[w.leader].Lead(false)
 	w.leader = rapid.IntRange(0, 1).Draw(t, "leader")
 	if rapid.Bool().Draw(t, "restart") {
-		if err := w.members[w.leader].Restore(w.members[1-w.leader].Capture()()); err != nil {
-			t.Fatal(err)
-		}
+		w.disks[w.leader].restore(t, w.members[w.leader], w.members[1-w.leader], w.disks[1-w.leader])
 	}
 	w.members[w.leader].Lead(true)
 	w.buried = map[uint64]bool{}
@@ -353,9 +401,14 @@ func (w *world) check(t *rapid.T) {
 	for _, d := range l.deadlines {
 		due[d] = true
 	}
-	held := map[uint32]uint32{}
-	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
-		if sl.expires != 0 && sl.holder == 0 && sl.discard == 0 && !due[deadline{sl.expires, seq}] {
+	held, there := map[uint32]uint32{}, map[uint64]bool{}
+	view(q, func(seq uint64, sl *slot, c *chunk) {
+		there[seq] = true
+		known := due[deadline{sl.expires, seq}]
+		for d := range due { // of a cold chunk the first stands for all
+			known = known || c.hot == nil && Base(d.seq) == Base(seq) && d.at <= sl.expires
+		}
+		if sl.expires != 0 && sl.holder == 0 && sl.discard == 0 && !known {
 			t.Fatalf("nobody knows when message %d expires", seq)
 		}
 		switch {
@@ -363,7 +416,7 @@ func (w *world) check(t *rapid.T) {
 			discarded++
 		case sl.holder == 0:
 			ready++
-			readyBytes += sl.bodyBytes()
+			readyBytes += int64(sl.size)
 		case sl.holder >= holderReturn:
 			other++
 		default:
@@ -390,12 +443,15 @@ func (w *world) check(t *rapid.T) {
 		t.Fatalf("held by nobody that is known: %v", held)
 	}
 	for seq := range w.live {
-		if !w.gone[seq] && q.slots.at(seq) == nil {
+		if !w.gone[seq] && !there[seq] {
 			t.Fatalf("message %d is lost", seq)
 		}
 	}
-	if a, b := w.members[0].Capture()(), w.members[1].Capture()(); !bytes.Equal(a, b) {
-		t.Fatal("the members differ")
+	for _, m := range w.members {
+		books(t, m)
+	}
+	if a, b := w.disks[0].dump(t, w.members[0]), w.disks[1].dump(t, w.members[1]); a != b {
+		t.Fatalf("the members differ:\n%s\n%s", a, b)
 	}
 }
 
@@ -434,7 +490,7 @@ func (w *world) rest(t *rapid.T) {
 func TestNothingIsLostHeldTwiceOrOutOfOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
-			t: t, members: [2]*Shard{NewShard(), NewShard()}, now: 1000, clients: map[uint64]*client{},
+			t: t, members: [2]*Shard{NewShard(), NewShard()}, disks: [2]*disk{newDisk(), newDisk()}, now: 1000, clients: map[uint64]*client{},
 			live: map[uint64]bool{}, gone: map[uint64]bool{}, delivered: map[uint64]bool{}, buried: map[uint64]bool{},
 		}
 		w.members[0].Lead(true)
@@ -443,6 +499,9 @@ func TestNothingIsLostHeldTwiceOrOutOfOrder(t *testing.T) {
 		w.base.Priorities = rapid.SampledFrom([]uint8{0, 2, 255}).Draw(t, "priorities")
 		w.propose(AppendSet(nil, 1, w.base))
 		w.applyAll()
+		for _, m := range w.members { // so that chunks end and begin in between
+			m.Queue(1).next = chunkSlots - 10
+		}
 		apply := func(*rapid.T) {
 			if len(w.proposed) > 0 {
 				w.applyOne()
@@ -450,8 +509,8 @@ func TestNothingIsLostHeldTwiceOrOutOfOrder(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"": w.check, "publish": w.publish, "publish2": w.publish, "consume": w.consume, "get": w.get,
-			"settle": w.settle, "settle2": w.settle, "cancel": w.cancel, "down": w.down, "purge": w.purge,
-			"configure": w.configure, "elect": w.elect, "again": w.again, "dispatch": w.dispatch, "dispatch2": w.dispatch,
+			"settle": w.settle, "settle2": w.settle, "cancel": w.cancel, "down": w.down, "purge": w.purge, "flood": w.flood,
+			"configure": w.configure, "checkpoint": w.checkpoint, "checkpoint2": w.checkpoint, "cool": w.cool, "reboot": w.reboot, "elect": w.elect, "again": w.again, "dispatch": w.dispatch, "dispatch2": w.dispatch,
 			"apply": apply, "apply2": apply, "apply3": apply,
 			"time": func(t *rapid.T) { w.now += rapid.Int64Range(1, 20).Draw(t, "ms"); w.q().Touch() },
 		})

@@ -24,7 +24,7 @@ func (q *Queue) Dropped() bool { return q.dropped }
 // Len returns the number of messages in the queue, ready or not.
 func (q *Queue) Len() int { return q.slots.live }
 
-// Bytes returns what the messages take up.
+// Bytes returns the bytes of the messages' bodies.
 func (q *Queue) Bytes() int64 { return q.slots.bytes }
 
 // touch notes, on the leader, that the queue may have something to dispatch.
@@ -51,7 +51,9 @@ func (q *Queue) enqueue(raw []byte, now, ttl int64) {
 	}
 	seq := q.next
 	q.next++
-	sl := q.slots.put(seq, slot{raw: raw, expires: expires, level: q.Config.priority(raw)})
+	v := newSlot(raw)
+	v.expires, v.level = expires, q.Config.priority(raw)
+	sl := q.slots.put(seq, v)
 	if q.lead != nil {
 		q.lead.arrived(seq, sl)
 	}
@@ -65,7 +67,9 @@ func (q *Queue) enqueueDead(raw []byte) {
 	}
 	seq := q.next
 	q.next++
-	q.slots.put(seq, slot{raw: raw, discard: MaxLen})
+	v := newSlot(raw)
+	v.discard = MaxLen
+	q.slots.put(seq, v)
 	if q.lead != nil {
 		q.lead.dead++
 		q.shard.dead = append(q.shard.dead, DeadLetter{q, seq, MaxLen, raw})

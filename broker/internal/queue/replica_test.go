@@ -181,38 +181,36 @@ func TestASnapshotIsTheState(t *testing.T) {
 	b.own(AppendDiscard(nil, 1, Rejected, []Range{{6, 7}}))
 	b.fail(8)
 	b.own(AppendMark(nil, 1, 12))
-	encode := b.shard.Capture()
+	im, was := b.shard.Image(true), b.disks[0].dump(t, b.shard)
 	b.own(AppendDrop(nil, 9)) // what comes later is not in it
 	b.publish("later")
-	snapshot := encode()
+	there := newDisk()
+	there.add(t, im, 0, b.disks[0].read)
 	fresh := NewShard()
-	if err := fresh.Restore(bytes.Clone(snapshot)); err != nil {
+	if _, err := fresh.Restore(im.Manifest(), there.last); err != nil {
 		t.Fatal(err)
 	}
-	if got := fresh.Capture()(); !bytes.Equal(got, snapshot) {
-		t.Fatal("the snapshot of what was restored differs")
+	if got := there.dump(t, fresh); got != was {
+		t.Fatalf("restored\n%s\nnot\n%s", got, was)
 	}
+	books(t, fresh)
 	if fresh.Queue(1).Config != c || fresh.Queue(9) == nil || fresh.LaneAt(Origin{5, 1}) != 1 {
 		t.Fatalf("restored %+v", fresh.Queue(1).Config)
 	}
 	// Both go on alike.
 	fresh.Apply(AppendLeader(BeginEntry(nil), AppendDrop(nil, 9)))
 	fresh.Apply(AppendLane(BeginEntry(nil), Origin{1, 1}, 1, b.serial, enqueue("later")))
-	if err := b.shard.Restore(b.shard.Capture()()); err != nil {
-		t.Fatal(err)
-	}
 	fresh.Lead(true)
-	if ready, _, _ := fresh.Queue(1).Counts(); ready != bytes.Count([]byte(bodies(t, fresh)), []byte("m"))-2+1 {
-		t.Fatalf("%d ready of %q", ready, bodies(t, fresh))
+	messages := len(there.raws(t, fresh.Queue(1)))
+	if ready, _, _ := fresh.Queue(1).Counts(); ready != messages-2 {
+		t.Fatalf("%d ready of %d", ready, messages)
 	}
 }
 
 func TestRestoreEndsQueuesThatAreGone(t *testing.T) {
 	b := newBench(t, plain())
 	gone := b.q()
-	if err := b.shard.Restore(NewShard().Capture()()); err != nil {
-		t.Fatal(err)
-	}
+	b.disks[0].restore(t, b.shard, NewShard(), newDisk())
 	if !gone.Dropped() || b.shard.Queue(1) != nil {
 		t.Fatal("the queue is still there")
 	}
@@ -222,10 +220,17 @@ func TestShortInputIsAnError(t *testing.T) {
 	b := newBench(t, plain())
 	b.publish("a", "b")
 	b.reject(1)
-	whole := b.shard.Capture()()
+	whole := b.disks[0].checkpoint(t, b.shard)
 	for n := range whole {
-		if NewShard().Restore(whole[:n]) == nil {
+		if _, err := NewShard().Restore(whole[:n], 0); err == nil {
 			t.Fatalf("restored from %d of %d bytes", n, len(whole))
+		}
+	}
+	for id, f := range b.disks[0].runs {
+		for n := range f {
+			if eachInBlock(f[:n], 1, 0, func(int, []byte) {}) == nil {
+				t.Fatalf("run %d read from %d of %d bytes", id, n, len(f))
+			}
 		}
 	}
 	config := plain().append(nil)
@@ -285,9 +290,9 @@ func TestReasons(t *testing.T) {
 }
 
 func TestSlots(t *testing.T) {
-	var s slots
+	s := slots{acct: &account{runs: map[uint64]*run{}}}
 	for seq := uint64(1); seq <= 1000; seq++ {
-		s.put(seq, slot{raw: []byte{byte(seq)}})
+		s.put(seq, slot{raw: []byte{byte(seq)}, size: 1, live: true})
 	}
 	for seq := uint64(1000); seq >= 1; seq-- { // from the end, so that chunks in the middle go
 		if seq%200 != 0 {
@@ -306,7 +311,7 @@ func TestSlots(t *testing.T) {
 	if seq, sl := s.next(0); sl != nil || s.at(1000) != nil || len(s.chunks) != 0 {
 		t.Fatalf("%d is left", seq)
 	}
-	s.put(5000, slot{raw: []byte{1}})
+	s.put(5000, slot{raw: []byte{1}, size: 1, live: true})
 	if seq, _ := s.next(0); seq != 5000 || s.at(4999) != nil || s.at(1) != nil {
 		t.Fatalf("next is %d", seq)
 	}

@@ -27,10 +27,13 @@ type Shard struct {
 	queues map[uint64]*Queue
 	lanes  map[uint64]lane // by replica
 
+	acct *account
+
 	leading  bool
 	byLeader bool     // the commands being applied are the leader's own
 	refused  bool     // the command being applied tells of a refusal
 	refusing int      // queues that may refuse a message
+	loaded   []loaded // what was read from disk, oldest first
 	touched  []*Queue // with something to dispatch
 	dead     []DeadLetter
 }
@@ -46,7 +49,7 @@ type DeadLetter struct {
 
 // NewShard returns an empty shard.
 func NewShard() *Shard {
-	return &Shard{queues: map[uint64]*Queue{}, lanes: map[uint64]lane{}}
+	return &Shard{queues: map[uint64]*Queue{}, lanes: map[uint64]lane{}, acct: &account{runs: map[uint64]*run{}}}
 }
 
 // Queue returns the queue with that id, nil if there is none.
@@ -267,13 +270,18 @@ func (s *Shard) ranges(b []byte, fn func(Range)) {
 	}
 }
 
+func (s *Shard) newQueue(id uint64, a *account) *Queue {
+	return &Queue{ID: id, shard: s, slots: slots{acct: a}}
+}
+
 func (s *Shard) set(id uint64, q *Queue, b []byte) {
 	c, _, err := parseConfig(b)
 	if err != nil {
 		panic("queue: configuration: " + err.Error())
 	}
 	if q == nil {
-		q = &Queue{ID: id, shard: s, next: 1}
+		q = s.newQueue(id, s.acct)
+		q.next = 1
 		s.queues[id] = q
 		if s.leading {
 			q.lead = newLead(q)
@@ -300,11 +308,7 @@ func (q *Queue) configure(c Config) {
 // forgetDead drops the messages that wait to be dead-lettered: there is nowhere to go
 // any more.
 func (q *Queue) forgetDead() {
-	q.slots.each(Range{0, ^uint64(0)}, func(seq uint64, sl *slot) {
-		if sl.discard != 0 {
-			q.slots.remove(seq)
-		}
-	})
+	q.slots.eachDead(func(seq uint64) { q.slots.remove(seq) })
 	if q.lead != nil {
 		q.lead.dead = 0
 	}
@@ -313,6 +317,7 @@ func (q *Queue) forgetDead() {
 
 func (s *Shard) drop(q *Queue) {
 	delete(s.queues, q.ID)
+	q.slots.clear()
 	if q.Config.refuses() {
 		s.refusing--
 	}

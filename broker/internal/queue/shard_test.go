@@ -25,10 +25,11 @@ type bench struct {
 	log       []string
 	consumers map[string]*Consumer
 	serial    uint64
+	disks     [2]*disk // the leader's and the follower's
 }
 
 func newBench(t *testing.T, c Config) *bench {
-	b := &bench{t: t, shard: NewShard(), follower: NewShard(), now: 1000, consumers: map[string]*Consumer{}}
+	b := &bench{t: t, shard: NewShard(), follower: NewShard(), now: 1000, consumers: map[string]*Consumer{}, disks: [2]*disk{newDisk(), newDisk()}}
 	b.shard.Lead(true)
 	b.own(AppendSet(nil, 1, c))
 	return b
@@ -92,7 +93,9 @@ func (b *bench) run() {
 func (b *bench) once() bool {
 	qs := b.shard.Touched()
 	for _, q := range qs {
-		b.own(b.todo(q.Dispatch(b.now, b)))
+		todo := q.Dispatch(b.now, b)
+		b.disks[0].load(b.t, q, todo.Load)
+		b.own(b.todo(todo))
 	}
 	for _, d := range b.shard.DeadLetters() {
 		b.log = append(b.log, fmt.Sprintf("dead:%s:%v", b.body(d.Raw), d.Why))
@@ -158,9 +161,11 @@ func (b *bench) expect(want string) {
 		b.t.Fatalf("got  %q\nwant %q", got, want)
 	}
 	b.log = nil
-	if !bytes.Equal(b.shard.Capture()(), b.follower.Capture()()) {
-		b.t.Fatal("the follower's snapshot differs")
+	if b.disks[0].dump(b.t, b.shard) != b.disks[1].dump(b.t, b.follower) {
+		b.t.Fatal("the follower's state differs")
 	}
+	books(b.t, b.shard)
+	books(b.t, b.follower)
 }
 
 func (b *bench) counts(ready, unacked int) {

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"fmt"
+	"io"
 	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
@@ -27,7 +28,7 @@ type Group struct {
 	desired  []uint64 // members it should have; nil: leave as it is
 	led      int      // ticks that another member should have led
 	voters   atomic.Pointer[[]uint64]
-	captures map[uint64]func() []byte
+	captures map[uint64]Capture
 	down     map[uint64]bool // replicas known to be dead
 	campaign int             // ticks without a leader
 
@@ -91,7 +92,7 @@ type (
 	}
 	storedEvent   struct{ responses []*raftpb.Message }
 	tickEvent     struct{}
-	peerEvent     struct{ message []byte }
+	peerEvent     struct{ message, files []byte }
 	snapSentEvent struct {
 		to uint64
 		ok bool
@@ -102,7 +103,7 @@ type (
 	}
 	desireEvent   struct{ members []uint64 }
 	snapshotEvent struct{} // the log wants its segments back
-	snapshotDone  struct{}
+	snapshotDone  struct{ c Capture }
 	transferEvent struct{ to uint64 }
 	campaignEvent struct{}
 )
@@ -125,6 +126,9 @@ func (g *Group) handle(ev any) {
 			g.host.opts.Logger.Error("raft message dropped", "group", g.ID, "error", err)
 			return
 		}
+		if s := m.GetSnapshot(); s != nil && len(e.files) > 0 {
+			s.Data = append(e.files[:len(e.files):len(e.files)], s.GetData()...)
+		}
 		_ = g.rn.Step(m) // a stale or unknown peer's message is dropped
 	case snapSentEvent:
 		status := raft.SnapshotFinish
@@ -140,6 +144,7 @@ func (g *Group) handle(ev any) {
 		g.snapshot()
 	case snapshotDone:
 		g.snapshotting = false
+		e.c.Saved()
 	case transferEvent:
 		g.transfer(e.to)
 	case campaignEvent:
@@ -276,17 +281,16 @@ func (g *Group) send(m *raftpb.Message) {
 		return
 	}
 	index, to := m.GetSnapshot().GetMetadata().GetIndex(), m.GetTo()
-	encode := g.captures[index]
-	if encode == nil {
+	c := g.captures[index]
+	if c == nil {
 		g.rn.ReportSnapshot(to, raft.SnapshotFailure)
 		return
 	}
-	g.host.background(func() {
-		m.Snapshot.Data = encode()
-		g.host.opts.Sender.SendSnapshot(to, g.ID, appendMessage(nil, m), func(ok bool) {
-			g.post(snapSentEvent{to, ok})
-		})
-	})
+	write := func(w io.Writer) (_ []byte, err error) {
+		m.Snapshot.Data, err = c.Send(w)
+		return appendMessage(nil, m), err
+	}
+	g.host.opts.Sender.SendSnapshot(to, g.ID, write, func(ok bool) { g.post(snapSentEvent{to, ok}) })
 }
 
 // captureForPeer is raft's Storage.Snapshot: the machine as of the applied index. Its
@@ -295,7 +299,7 @@ func (g *Group) captureForPeer() (*raftpb.Snapshot, error) {
 	if g.applied == 0 {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	g.captures = map[uint64]func() []byte{g.applied: g.machine.Capture()}
+	g.captures = map[uint64]Capture{g.applied: g.machine.Capture(true)}
 	return &raftpb.Snapshot{Metadata: g.meta()}, nil
 }
 
@@ -303,24 +307,36 @@ func (g *Group) meta() *raftpb.SnapshotMetadata {
 	return &raftpb.SnapshotMetadata{Index: new(g.applied), Term: new(g.appliedT), ConfState: g.log.conf}
 }
 
+// Checkpoint writes the machine's state to disk, unless that is being done.
+func (g *Group) Checkpoint() { g.snapshot() }
+
+// Checkpointing reports whether the state is being written to disk.
+func (g *Group) Checkpointing() bool { return g.snapshotting }
+
 // snapshot writes the machine's state to disk, so that the log can free segments.
 func (g *Group) snapshot() {
 	if g.snapshotting || g.applied == 0 {
 		return
 	}
 	g.snapshotting = true
-	index, encode := g.applied, g.machine.Capture()
+	index, c := g.applied, g.machine.Capture(false)
 	var head []byte
 	if g.rn != nil {
 		head = appendSnapshotMeta(nil, g.meta())
 	} else {
 		head = appendSnapshotMeta(nil, &raftpb.SnapshotMetadata{Index: &index, Term: new(uint64(1)), ConfState: &raftpb.ConfState{}})
 	}
+	keep := g.rn != nil || g.durable // else the state's files are all that is wanted
 	g.host.background(func() {
-		if err := g.saved.write(g, index, append(head, encode()...)); err != nil {
-			g.host.fail(fmt.Errorf("snapshot of group %d: %w", g.ID, err))
+		payload, err := c.Save()
+		if err == nil && keep {
+			err = g.saved.write(g, index, append(head, payload...))
 		}
-		g.post(snapshotDone{})
+		if err != nil {
+			g.host.fail(fmt.Errorf("snapshot of group %d: %w", g.ID, err))
+			return
+		}
+		g.post(snapshotDone{c})
 	})
 }
 

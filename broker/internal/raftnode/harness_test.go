@@ -192,8 +192,9 @@ func (m *member) SendRaft(to, group uint64, message []byte) {
 }
 
 // SendSnapshot implements Sender.
-func (m *member) SendSnapshot(to, group uint64, message []byte, sent func(bool)) {
-	sent(m.c.hand(m.replica, to, group, message))
+func (m *member) SendSnapshot(to, group uint64, write func(io.Writer) ([]byte, error), sent func(bool)) {
+	message, err := write(io.Discard)
+	sent(err == nil && m.c.hand(m.replica, to, group, message))
 }
 
 func (c *cluster) hand(from, to, group uint64, message []byte) bool {
@@ -274,17 +275,17 @@ func (l *list) Lead(r Role) {
 }
 
 // Capture implements Machine.
-func (l *list) Capture() func() []byte {
+func (l *list) Capture(bool) Capture {
 	l.c.mu.Lock()
 	copied := list{Last: l.Last, Values: slices.Clone(l.Values)}
 	l.c.mu.Unlock()
-	return func() []byte {
+	return Encoded(func() []byte {
 		b, err := json.Marshal(&copied)
 		if err != nil {
 			panic(err)
 		}
 		return b
-	}
+	})
 }
 
 // Restore implements Machine.

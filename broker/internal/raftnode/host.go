@@ -104,8 +104,14 @@ func (h *Host) Add(id uint64, members []uint64, newMachine func(*Group) Machine)
 
 // writeFirst returns what makes the group's first, empty state durable.
 func (h *Host) writeFirst(g *Group) func() error {
-	index, payload := g.applied, append(appendSnapshotMeta(nil, g.meta()), g.machine.Capture()()...)
-	return func() error { return g.saved.write(g, index, payload) }
+	index, head, c := g.applied, appendSnapshotMeta(nil, g.meta()), g.machine.Capture(false)
+	return func() error {
+		payload, err := c.Save()
+		if err != nil {
+			return err
+		}
+		return g.saved.write(g, index, append(head, payload...))
+	}
 }
 
 // AddAlone starts hosting a group that lives on this node alone. durable tells
@@ -219,7 +225,13 @@ func (h *Host) PostAll(event any) {
 }
 
 // Step takes a Raft message from a peer. It keeps message.
-func (h *Host) Step(group uint64, message []byte) { h.Post(group, peerEvent{message}) }
+func (h *Host) Step(group uint64, message []byte) { h.Post(group, peerEvent{message: message}) }
+
+// StepSnapshot takes a message with a snapshot from a peer. files is what Restore finds
+// in front of the payload: where this node has put what came with it.
+func (h *Host) StepSnapshot(group uint64, message, files []byte) {
+	h.Post(group, peerEvent{message: message, files: files})
+}
 
 // PeerDown says that a replica died, or is back.
 func (h *Host) PeerDown(replica uint64, down bool) {

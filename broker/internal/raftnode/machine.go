@@ -4,7 +4,10 @@
 // machines only as an interface.
 package raftnode
 
-import "time"
+import (
+	"io"
+	"time"
+)
 
 // Machine is what a group drives. All calls come from the group's worker, one at a
 // time. A machine never blocks.
@@ -18,12 +21,36 @@ type Machine interface {
 	Flush()
 	// Lead says who leads the group now.
 	Lead(Role)
-	// Capture takes the state as of now; the returned function encodes it, possibly
-	// later and in another goroutine.
-	Capture() func() []byte
-	// Restore replaces the state by an encoded one.
-	Restore(data []byte) error
+	// Capture takes the state as of now, for this node's disk or, if whole, for another
+	// member.
+	Capture(whole bool) Capture
+	// Restore replaces the state by a payload that Capture's Save or Send returned.
+	Restore(payload []byte) error
 }
+
+// Capture is a machine's state as it was at one moment. Save or Send is called once,
+// possibly later and in another goroutine.
+type Capture interface {
+	// Save writes down what the payload refers to. The payload is stored with the group.
+	Save() (payload []byte, err error)
+	// Saved says, in the group's worker, that the payload is durable, or that it was not
+	// needed any more.
+	Saved()
+	// Send writes to w what the payload refers to. The payload follows it.
+	Send(w io.Writer) (payload []byte, err error)
+}
+
+// Encoded is the capture of a machine whose whole state is in the payload.
+type Encoded func() []byte
+
+// Save implements Capture.
+func (e Encoded) Save() ([]byte, error) { return e(), nil }
+
+// Saved implements Capture.
+func (e Encoded) Saved() {}
+
+// Send implements Capture.
+func (e Encoded) Send(io.Writer) ([]byte, error) { return e(), nil }
 
 // Role is who leads a group, as far as this member knows.
 type Role struct {
@@ -36,9 +63,10 @@ type Role struct {
 // dropped, Raft repeats it.
 type Sender interface {
 	SendRaft(to, group uint64, message []byte)
-	// SendSnapshot carries a message with a snapshot, which may be large, apart from
-	// the others. sent is called once with the outcome.
-	SendSnapshot(to, group uint64, message []byte, sent func(ok bool))
+	// SendSnapshot carries a message with a snapshot apart from the others, and before it
+	// what write writes, which may be large; write returns the message. The receiver
+	// passes it to StepSnapshot. sent is called once with the outcome.
+	SendSnapshot(to, group uint64, write func(w io.Writer) (message []byte, err error), sent func(ok bool))
 }
 
 // Timing of Raft's own timers, the backstop behind the node's failure detector.
