@@ -233,6 +233,7 @@ func (m *shardMachine) place(q *metadata.Queue) {
 	}
 	if c := m.n.topology.Config(q); have == nil || have.Config != c {
 		m.own = queue.AppendSet(m.own, q.ID, c)
+		m.setting[q.ID] = c
 	}
 	if q.Target != 0 && have != nil && !have.Sealed() {
 		m.own = queue.AppendSeal(m.own, q.ID)

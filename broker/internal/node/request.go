@@ -210,9 +210,9 @@ func (m *shardMachine) request(r request) {
 		r.answer(reply{ID: r.ID, NotLeader: true}) // it moves: the asker looks again where it is
 		return
 	}
-	if q == nil || !m.serving || m.shard.LaneAt(r.From) < r.After {
+	if q == nil || !m.serving || m.shard.LaneAt(r.From) < r.After || m.stale(q) {
 		// The topology has it, this shard not yet; or what consumers hold is not known
-		// yet; or the asker's lane is still on its way.
+		// yet; or the asker's lane is still on its way, or a policy.
 		r.deadline = m.n.now().Add(proposeTimeout)
 		m.requests = append(m.requests, r)
 		if q == nil {
@@ -268,6 +268,16 @@ func (m *shardMachine) request(r request) {
 	}
 	a.Ready, a.Unacked, a.Consumers = q.Counts()
 	r.answer(a)
+}
+
+// stale reports whether the queue's configuration is to change in a moment.
+func (m *shardMachine) stale(q *queue.Queue) bool {
+	want, changes := m.setting[q.ID]
+	if changes && want == q.Config {
+		delete(m.setting, q.ID)
+		return false
+	}
+	return changes
 }
 
 func (m *shardMachine) mayConsume(q *queue.Queue, s consumerSpec, key queue.ConsumerKey) *fault.Error {

@@ -35,6 +35,7 @@ type shardMachine struct {
 	dying    map[deadKey]*burial           // messages being dead-lettered
 	wakes    int64                         // when the clock comes by next
 	toBury   []queue.DeadLetter            // messages to be dead-lettered
+	setting  map[uint64]queue.Config       // configurations on their way to the log
 	used     map[uint64]bool               // queues that have had a consumer
 	getting  map[uint64]map[uint64]request // gets without answer, by queue
 }
@@ -90,6 +91,7 @@ func (m *shardMachine) begin() {
 	m.silent = map[uint64]time.Time{}
 	m.dying = map[deadKey]*burial{}
 	m.used = map[uint64]bool{}
+	m.setting = map[uint64]queue.Config{}
 	m.out = map[uint64]*outbox{}
 	for replica := range m.n.peerReplicas() {
 		if m.n.transport.Alive(replica) {
