@@ -2,6 +2,9 @@ package brokertest_test
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,4 +203,64 @@ func TestConsumerTimeout(t *testing.T) {
 			refused(t, <-ended, 406, "PRECONDITION_FAILED - unknown delivery tag 1")
 		})
 	}
+}
+
+// A consumer that does not read holds no more than a window of bytes, however large the
+// messages are and however many it would take.
+func TestASlowReaderDrawsLittle(t *testing.T) {
+	n := brokertest.Start(t)
+	watch := dial(t, n.URL())
+	declare(t, watch, "q", nil)
+	const size, count = 1 << 20, 64
+	for i := range count {
+		offer(t, watch, "", "q", amqp.Publishing{Body: make([]byte, size), MessageId: fmt.Sprint(i)})
+	}
+	socket := &sleepy{awake: make(chan struct{})}
+	conn, err := amqp.DialConfig(n.URL(), amqp.Config{Dial: socket.dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	slow, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds, err := slow.Consume("q", "", false, false, false, false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := receive(t, ds)
+	socket.asleep.Store(true)
+	if err := first.Ack(false); err != nil {
+		t.Fatal(err)
+	}
+	// What can be on its way: a window, what waits to be written, and what the sockets hold.
+	if left := ready(t, watch, "q"); left < count/4 {
+		t.Errorf("only %d of %d messages are still in the queue", left, count)
+	}
+	close(socket.awake)
+	for range count - 1 {
+		if err := receive(t, ds).Ack(false); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// sleepy is a connection whose owner can stop reading.
+type sleepy struct {
+	net.Conn
+	asleep atomic.Bool
+	awake  chan struct{} // closed: it may read again
+}
+
+func (s *sleepy) dial(network, addr string) (c net.Conn, err error) {
+	s.Conn, err = amqp.DefaultDial(deadline)(network, addr)
+	return s, err
+}
+
+func (s *sleepy) Read(b []byte) (int, error) {
+	if s.asleep.Load() {
+		<-s.awake
+	}
+	return s.Conn.Read(b)
 }

@@ -17,6 +17,7 @@ type (
 		queue uint64
 		key   queue.ConsumerKey
 		n     int
+		bytes int64
 	}
 	replicaDown struct {
 		replica uint64
@@ -55,7 +56,7 @@ func (m *shardMachine) Handle(event any) {
 	case creditEvent:
 		if q := m.shard.Queue(e.queue); q != nil {
 			if c := q.Find(e.key); c != nil {
-				q.Forward(c, e.n)
+				q.Forward(c, e.n, e.bytes)
 			}
 		}
 	case replicaDown:

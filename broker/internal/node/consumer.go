@@ -279,17 +279,17 @@ func (l *Link) Settle(c *Consumer, seqs []uint64, how Outcome) {
 	c.gate.Load().add(laneCommand{bytes: b, link: l, settled: c, seqs: seqs})
 }
 
-// Credit says that n deliveries of c reached the socket.
-func (l *Link) Credit(c *Consumer, n int) {
+// Credit says that n deliveries of c, with bodies of that many bytes, reached the socket.
+func (l *Link) Credit(c *Consumer, n int, bytes int64) {
 	g := c.gate.Load()
 	g.mu.Lock()
 	leader := g.leader
 	g.mu.Unlock()
 	if leader == l.n.id.Replica {
-		l.n.host.Post(g.group, creditEvent{c.queueID, queue.ConsumerKey{Origin: l.n.origin(), ID: c.spec.ID}, n})
+		l.n.host.Post(g.group, creditEvent{c.queueID, queue.ConsumerKey{Origin: l.n.origin(), ID: c.spec.ID}, n, bytes})
 		return
 	}
-	l.n.transport.Send(leader, kindCredit, u64s(nil, g.group, l.n.id.Incarnation, c.queueID, c.spec.ID, uint64(n)))
+	l.n.transport.Send(leader, kindCredit, u64s(nil, g.group, l.n.id.Incarnation, c.queueID, c.spec.ID, uint64(n), uint64(bytes)))
 }
 
 // queueGone tells the consumers of a deleted queue.

@@ -78,10 +78,10 @@ func (n *Node) Frame(from uint64, kind byte, payload []byte) {
 	case kindDeliver:
 		n.deliverFrame(from, p)
 	case kindCredit:
-		group, incarnation, q, consumer, k := p.u64(), p.u64(), p.u64(), p.u64(), p.u64()
+		group, incarnation, q, consumer, k, bytes := p.u64(), p.u64(), p.u64(), p.u64(), p.u64(), p.u64()
 		if p.ok {
 			key := queue.ConsumerKey{Origin: queue.Origin{Replica: from, Incarnation: incarnation}, ID: consumer}
-			n.host.Post(group, creditEvent{q, key, int(k)})
+			n.host.Post(group, creditEvent{q, key, int(k), int64(bytes)})
 		}
 	case kindRequest:
 		n.requestFrame(from, payload)

@@ -19,7 +19,7 @@ const (
 	kindRewind                              // group u64 | incarnation u64 | next u64
 	kindAttach                              // group u64 | term u64 | JSON of attachment
 	kindDeliver                             // group u64 | epoch u32 | consumer u64 | deliveries
-	kindCredit                              // group u64 | incarnation u64 | queue u64 | consumer u64 | n u64
+	kindCredit                              // group u64 | incarnation u64 | queue u64 | consumer u64 | n u64 | bytes u64
 	kindRequest                             // JSON of request
 	kindReply                               // JSON of reply
 	kindAlarm                               // the sender's alarms u8

@@ -103,6 +103,7 @@ func (l *lead) deliver(c *Consumer, seq uint64, sl *slot, todo *Todo) {
 		l.take(sl, c)
 	}
 	c.window++
+	c.bytes += int64(sl.size)
 }
 
 // answer serves the gets; false if one must wait for a mark.
@@ -122,7 +123,7 @@ func (q *Queue) answer(now int64, sink Sink, todo *Todo) bool {
 		}
 		l.gets = l.gets[1:]
 		l.deliver(g.Consumer, seq, sl, todo)
-		g.Consumer.window--
+		g.Consumer.window, g.Consumer.bytes = 0, 0
 		sink.Answer(q, g, q.delivery(seq, sl), l.ready, true)
 		l.doneWith(g)
 	}

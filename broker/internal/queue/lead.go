@@ -55,6 +55,8 @@ const (
 	// WindowMax is how many deliveries of one consumer may be on their way to its
 	// socket: a slow reader must not draw the queue into memory.
 	WindowMax = 2048
+	// WindowBytesMax is how many bytes of bodies, but for the last of them.
+	WindowBytesMax = 8 << 20
 	// markAheadMax bounds how far ahead of the deliveries the mark is set.
 	markAheadMax = 4096
 )
@@ -78,6 +80,7 @@ type Consumer struct {
 	index     uint32
 	held      uint32 // deliveries it must settle
 	window    int    // deliveries on their way to the socket
+	bytes     int64  // of their bodies
 	served    uint64 // when it got its last delivery, in deliveries
 	cancelled bool
 }
@@ -94,7 +97,7 @@ func (c *Consumer) hungry() bool { return c.room() > 0 }
 // room returns how many deliveries it would take now.
 func (c *Consumer) room() int {
 	n := max(WindowMax-c.window, 0)
-	if c.cancelled {
+	if c.cancelled || c.bytes >= WindowBytesMax {
 		return 0
 	}
 	if !c.NoAck && c.Prefetch > 0 {
@@ -354,9 +357,10 @@ func (q *Queue) Down(c *Consumer) []Range {
 	return Ranges(seqs)
 }
 
-// Forward says that n deliveries of c reached its socket.
-func (q *Queue) Forward(c *Consumer, n int) {
+// Forward says that n deliveries of c with bodies of that many bytes reached its socket.
+func (q *Queue) Forward(c *Consumer, n int, bytes int64) {
 	c.window = max(c.window-n, 0)
+	c.bytes = max(c.bytes-bytes, 0)
 	q.touch()
 }
 

@@ -92,7 +92,7 @@ func (w *world) Deliver(q *Queue, c *Consumer, d Delivery) {
 	if cl == nil || cl.ended {
 		w.t.Fatalf("%d delivered to consumer %d, which is gone", d.Seq, c.Key.ID)
 	}
-	q.Forward(c, 1)
+	q.Forward(c, 1, int64(max(bodyLength(d.Raw), 0)))
 	if c.NoAck {
 		return
 	}

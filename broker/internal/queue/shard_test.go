@@ -141,7 +141,7 @@ func (b *bench) line(d Delivery) string {
 // Deliver implements Sink.
 func (b *bench) Deliver(_ *Queue, c *Consumer, d Delivery) {
 	b.log = append(b.log, c.Tag+":"+b.line(d))
-	b.q().Forward(c, 1)
+	b.q().Forward(c, 1, int64(max(bodyLength(d.Raw), 0)))
 }
 
 // Answer implements Sink.
@@ -262,7 +262,7 @@ func TestASlowReaderHasAWindow(t *testing.T) {
 	b.own(b.todo(b.q().Dispatch(b.now, deaf{})))
 	b.own(b.todo(b.q().Dispatch(b.now, deaf{})))
 	b.counts(1, 0)
-	b.q().Forward(c, 5)
+	b.q().Forward(c, 5, 5)
 	b.own(b.todo(b.q().Dispatch(b.now, deaf{})))
 	b.counts(0, 0)
 }

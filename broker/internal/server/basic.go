@@ -71,14 +71,15 @@ func (s *session) deliver(nc *node.Consumer, ds []node.Delivery) {
 		}
 		return
 	}
-	n := 0
+	n, bytes := 0, int64(0)
 	for ; n < len(ds) && (c.noAck || !c.ch.limiter.full()); n++ {
 		s.sendDelivery(c, &ds[n])
+		bytes += int64(len(ds[n].Message.Body))
 	}
 	for i := range ds[n:] {
 		c.ch.limiter.parked = append(c.ch.limiter.parked, parked{c, ds[n+i]})
 	}
-	s.handOver(c, n)
+	s.handOver(c, n, bytes)
 }
 
 // sendDelivery sends one delivery.
@@ -107,9 +108,9 @@ func (s *session) hold(ch *channel, c *consumer, seq uint64) uint64 {
 }
 
 // handOver notes that n deliveries of c leave with the packet.
-func (s *session) handOver(c *consumer, n int) {
+func (s *session) handOver(c *consumer, n int, bytes int64) {
 	if n > 0 {
-		s.pkt.handed = append(s.pkt.handed, handed{c, n})
+		s.pkt.handed = append(s.pkt.handed, handed{c, n, bytes})
 	}
 }
 

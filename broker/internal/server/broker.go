@@ -77,7 +77,7 @@ type Deliverer interface {
 	Limit(c *node.Consumer, prefetch uint16)
 	Get(ctx context.Context, queue string, noAck bool) (c *node.Consumer, d node.Delivery, remaining uint32, ok bool, err error)
 	Settle(c *node.Consumer, seqs []uint64, how node.Outcome)
-	Credit(c *node.Consumer, n int)
+	Credit(c *node.Consumer, n int, bytes int64)
 }
 
 // Connector is a broker whose links have a type of their own.

@@ -430,7 +430,7 @@ func (l *fakeLink) Settle(h *node.Consumer, seqs []uint64, how node.Outcome) {
 	c.queue.pump()
 }
 
-func (l *fakeLink) Credit(h *node.Consumer, n int) {
+func (l *fakeLink) Credit(h *node.Consumer, n int, _ int64) {
 	l.b.mu.Lock()
 	defer l.b.mu.Unlock()
 	l.b.credits[h.Tag] += n

@@ -73,7 +73,7 @@ func (s *session) unpark() {
 		}
 		for _, p := range l.parked[:n] {
 			s.sendDelivery(p.c, &p.d)
-			s.handOver(p.c, 1)
+			s.handOver(p.c, 1, int64(len(p.d.Message.Body)))
 		}
 		l.parked = slices.Delete(l.parked, 0, n)
 	}

@@ -25,8 +25,9 @@ type ref struct {
 
 // handed says that n deliveries of c are in a packet.
 type handed struct {
-	c *consumer
-	n int
+	c     *consumer
+	n     int
+	bytes int64 // of their bodies
 }
 
 func (p *packet) reset() {

@@ -187,7 +187,7 @@ func (s *session) hear(ctx context.Context) {
 	s.handed, err = s.out.collect(s.handed[:0])
 	for _, h := range s.handed {
 		if !s.closing {
-			s.link.Credit(h.c.node, h.n)
+			s.link.Credit(h.c.node, h.n, h.bytes)
 		}
 	}
 	clear(s.handed)
