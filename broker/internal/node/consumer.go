@@ -196,8 +196,8 @@ func (c *Consumer) end(op requestOp) {
 	c.link.n.tell(g, request{Queue: c.queueID, Op: op, Spec: c.spec})
 }
 
-// endNow ends the consumer for good, and waits until its queue is gone if it goes with
-// its last consumer.
+// endNow ends the consumer for good, and waits until all that was settled before is, and
+// until its queue is gone if it goes with its last consumer.
 func (c *Consumer) endNow(ctx context.Context) {
 	n, g := c.link.n, c.gate.Load()
 	g.mu.Lock()

@@ -149,13 +149,17 @@ func (l *Link) Close() {
 	l.n.removeLink(l)
 	ctx, cancel := context.WithTimeout(context.Background(), proposeTimeout)
 	defer cancel()
+	// Whoever sees this connection gone sees what it held back in its queue, and the queue
+	// gone if it goes with its last consumer.
+	var ending sync.WaitGroup
 	for c := range consumers {
-		if l.n.autoDeletes(c.queueID) { // whoever sees this connection gone sees the queue gone
-			c.endNow(ctx)
+		if len(c.holds()) > 0 || l.n.autoDeletes(c.queueID) {
+			ending.Go(func() { c.endNow(ctx) })
 		} else {
 			c.end(opDown)
 		}
 	}
+	ending.Wait()
 	if exclusive {
 		if _, err := l.n.propose(ctx, &metadata.Command{ConnectionGone: &metadata.ConnectionGone{Owner: l.owner}}); err != nil {
 			l.n.cfg.Logger.Warn("exclusive queues not deleted yet", "connection", l.info.Name, "error", err)

@@ -90,8 +90,15 @@ func (s *session) release(ctx context.Context, ch *channel) {
 			}
 		}
 	}
+	s.giveBack(ch)
+	ch.confirms = nil
+	ch.assembly = assembly{}
+}
+
+// giveBack returns the deliveries that a channel holds: the client gave up on them, which
+// counts as a failed delivery.
+func (s *session) giveBack(ch *channel) {
 	s.unparkBack(ch, nil)
-	// The client gave up on these: that counts as a failed delivery.
 	ch.unacked.takeAll(func(d held) { s.settleLater(d.c, d.seq, node.Failed) })
 	if ch.tx != nil {
 		for _, x := range ch.tx.settles {
@@ -99,8 +106,6 @@ func (s *session) release(ctx context.Context, ch *channel) {
 		}
 		ch.tx = nil
 	}
-	ch.confirms = nil
-	ch.assembly = assembly{}
 }
 
 // channelFlow answers the client's wish to pause or resume deliveries.

@@ -260,6 +260,9 @@ func (s *session) leave() {
 		return
 	}
 	s.closing = true
+	for _, ch := range s.channels {
+		s.giveBack(ch)
+	}
 	s.flush()
 	s.link.Close()
 	clear(s.channels)
