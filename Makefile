@@ -4,10 +4,11 @@ MODULES  := broker libs services services/e2e
 PATTERN  := $(addprefix ./,$(addsuffix /...,broker libs services))
 FUZZTIME ?= 30s
 N        ?= 2
+CHAOS    ?= 60s
 COMPOSE  ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check oracle interop lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check chaos oracle interop lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +51,9 @@ test: ## All tests: vet, every module under the race detector, then end to end
 
 e2e: ## End-to-end tests on real processes
 	go test -count=1 -v -timeout 10m ./services/e2e/...
+
+chaos: build ## Break three brokers at random for CHAOS (60s) and check every message; SEED repeats a run's faults
+	@bin/chaos --for $(CHAOS) $(if $(SEED),--seed $(SEED))
 
 oracle: ## Compare the recorded conversations with a real RabbitMQ (ORACLE_URL, ORACLE_HTTP; else rabbitmq-server), and ours with them
 	broker/interop/oracle.sh

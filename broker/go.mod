@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/alecthomas/kong v1.17.0 // indirect
+	github.com/anishathalye/porcupine v1.3.1 // indirect
 	github.com/go-chi/chi/v5 v5.5.0 // indirect
 	github.com/rabbitmq/amqp091-go v1.16.0 // indirect
 	go.etcd.io/raft/v3 v3.7.0 // indirect
