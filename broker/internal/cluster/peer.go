@@ -19,7 +19,7 @@ type peer struct {
 
 	mu        sync.Mutex
 	wake      sync.Cond
-	queued    []byte
+	queued    stream
 	connected bool
 	broken    bool // the stream must start anew
 	last      time.Time
@@ -48,15 +48,15 @@ func (p *peer) send(kind byte, payload ...[]byte) {
 	if !p.connected || p.broken {
 		return
 	}
-	if len(p.queued) > queuedBytesMax {
+	if p.queued.size > queuedBytesMax {
 		p.broken = true
 		p.wake.Signal()
 		return
 	}
-	if len(p.queued) == 0 {
+	if p.queued.size == 0 {
 		p.wake.Signal()
 	}
-	p.queued = appendFrame(p.queued, kind, payload...)
+	p.queued.add(kind, payload...)
 }
 
 // run keeps a stream to the peer open and writes what is queued.
@@ -72,7 +72,7 @@ func (p *peer) run() {
 		}
 		_ = c.SetDeadline(time.Time{})
 		p.mu.Lock()
-		p.connected, p.broken, p.queued = true, p.ctx.Err() != nil, nil
+		p.connected, p.broken, p.queued = true, p.ctx.Err() != nil, stream{}
 		p.mu.Unlock()
 		p.t.opts.Handler.Reset(p.replica)
 		p.write(c)
@@ -91,10 +91,10 @@ func (p *peer) pause() {
 }
 
 func (p *peer) write(c net.Conn) {
-	var b []byte
+	var b stream
 	for {
 		p.mu.Lock()
-		for len(p.queued) == 0 && !p.broken {
+		for p.queued.size == 0 && !p.broken {
 			p.wake.Wait()
 		}
 		if p.broken {
@@ -102,17 +102,15 @@ func (p *peer) write(c net.Conn) {
 			p.mu.Unlock()
 			return
 		}
-		b, p.queued = p.queued, b[:0]
+		b.reset()
+		b, p.queued = p.queued, b
 		p.mu.Unlock()
 		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := c.Write(b); err != nil {
+		if err := b.writeTo(c); err != nil {
 			p.mu.Lock()
 			p.connected = false
 			p.mu.Unlock()
 			return
-		}
-		if cap(b) > 4<<20 {
-			b = nil
 		}
 	}
 }

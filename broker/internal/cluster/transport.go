@@ -158,7 +158,8 @@ func (t *Transport) allPeers() []*peer {
 	return ps
 }
 
-// Send queues a frame for a replica; without a connection it is dropped.
+// Send queues a frame for a replica; without a connection it is dropped. Nobody may
+// change the payload afterwards.
 func (t *Transport) Send(to uint64, kind byte, payload ...[]byte) {
 	if p := t.peer(to); p != nil {
 		p.send(kind, payload...)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
@@ -12,8 +13,8 @@ import (
 type sender struct{ n *Node }
 
 // SendRaft implements raftnode.Sender.
-func (s sender) SendRaft(to, group uint64, message []byte) {
-	s.n.transport.Send(to, kindRaft, u64s(nil, group), message)
+func (s sender) SendRaft(to, group uint64, message [][]byte) {
+	s.n.transport.Send(to, kindRaft, slices.Insert(message, 0, u64s(nil, group))...)
 }
 
 // SendSnapshot implements raftnode.Sender.

@@ -135,10 +135,15 @@ func (g *gate) sendLocked() {
 	end := g.base + uint64(len(g.waiting))
 	for g.leader != 0 && first < end {
 		b := laneBatch{origin: g.n.origin(), base: g.base, first: first}
-		for first < end && (b.count == 0 || len(b.commands) < laneBatchBytesMax) {
-			b.commands = append(b.commands, g.waiting[first-g.base].bytes...)
+		size := 0
+		for first < end && (b.count == 0 || size < laneBatchBytesMax) {
+			size += len(g.waiting[first-g.base].bytes)
 			b.count++
 			first++
+		}
+		b.commands = make([]byte, 0, size)
+		for i := range b.count {
+			b.commands = append(b.commands, g.waiting[b.first-g.base+i].bytes...)
 		}
 		g.sent = first - 1
 		if g.leader == g.n.id.Replica {

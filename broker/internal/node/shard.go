@@ -317,7 +317,7 @@ func (m *shardMachine) handOver(replica, consumer uint64, ds []queue.Delivery) {
 		if len(b) > 0 {
 			head := binary.LittleEndian.AppendUint32(u64s(nil, m.g.ID), epoch)
 			m.n.transport.Send(replica, kindDeliver, u64s(head, consumer), b)
-			b = b[:0]
+			b = nil // it is the transport's now
 		}
 	}
 	for _, d := range ds {

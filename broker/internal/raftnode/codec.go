@@ -27,6 +27,17 @@ const (
 var errShort = errors.New("raft message cut short")
 
 func appendMessage(b []byte, m *raftpb.Message) []byte {
+	for _, p := range messageParts(m) {
+		b = append(b, p...)
+	}
+	return b
+}
+
+// messageParts returns a message's bytes, of which the data of entries is not copied.
+func messageParts(m *raftpb.Message) [][]byte {
+	parts := make([][]byte, 0, 2*len(m.GetEntries())+2)
+	b := make([]byte, 0, messageFixedBytes+len(m.GetContext())+4+entryFixedBytes*len(m.GetEntries()))
+	from := 0
 	var flags byte
 	if m.GetReject() {
 		flags |= flagReject
@@ -48,14 +59,14 @@ func appendMessage(b []byte, m *raftpb.Message) []byte {
 		b = binary.LittleEndian.AppendUint64(b, e.GetTerm())
 		b = binary.LittleEndian.AppendUint64(b, e.GetIndex())
 		b = binary.LittleEndian.AppendUint32(b, uint32(len(e.GetData())))
-		b = append(b, e.GetData()...)
+		parts, from = append(parts, b[from:len(b):len(b)], e.GetData()), len(b)
 	}
 	if s := m.GetSnapshot(); s != nil {
 		b = appendSnapshotMeta(b, s.GetMetadata())
 		b = binary.LittleEndian.AppendUint64(b, uint64(len(s.GetData())))
-		b = append(b, s.GetData()...)
+		parts, from = append(parts, b[from:len(b):len(b)], s.GetData()), len(b)
 	}
-	return b
+	return append(parts, b[from:])
 }
 
 // reader reads little-endian values; the first failure sticks.

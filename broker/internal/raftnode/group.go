@@ -277,7 +277,7 @@ func (g *Group) trim() {
 
 func (g *Group) send(m *raftpb.Message) {
 	if m.GetType() != raftpb.MsgSnap {
-		g.host.opts.Sender.SendRaft(m.GetTo(), g.ID, appendMessage(nil, m))
+		g.host.opts.Sender.SendRaft(m.GetTo(), g.ID, messageParts(m))
 		return
 	}
 	index, to := m.GetSnapshot().GetMetadata().GetIndex(), m.GetTo()

@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -170,7 +171,8 @@ func (c *cluster) replicas() []uint64 {
 }
 
 // SendRaft implements Sender.
-func (m *member) SendRaft(to, group uint64, message []byte) {
+func (m *member) SendRaft(to, group uint64, parts [][]byte) {
+	message := bytes.Join(parts, nil)
 	c := m.c
 	c.mu.Lock()
 	var late []func()

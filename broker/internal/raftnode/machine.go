@@ -62,7 +62,8 @@ type Role struct {
 // Sender carries messages to other replicas. It never blocks: what can't be sent is
 // dropped, Raft repeats it.
 type Sender interface {
-	SendRaft(to, group uint64, message []byte)
+	// SendRaft carries a message, given in parts, which nobody changes any more.
+	SendRaft(to, group uint64, message [][]byte)
 	// SendSnapshot carries a message with a snapshot apart from the others, and before it
 	// what write writes, which may be large; write returns the message. The receiver
 	// passes it to StepSnapshot. sent is called once with the outcome.

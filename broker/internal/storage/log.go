@@ -12,7 +12,7 @@ const (
 	segmentBytesMin     = 1 << 16
 	segmentsKeptDefault = 4
 	batchBytesMax       = 16 << 20
-	spareSegmentsMax    = 2
+	spareSegmentsMax    = 6
 	logDir              = "wal"
 )
 
@@ -54,7 +54,7 @@ type Log struct {
 	compacted map[uint64]uint64 // group → entries up to here are not needed
 
 	batch uint64 // number of the last batch
-	buf   []byte
+	next  batch  // the writer's
 }
 
 type appendCall struct {
@@ -157,8 +157,8 @@ func (l *Log) write() {
 func (l *Log) writeAll(calls []appendCall) error {
 	for len(calls) > 0 {
 		n := 0
-		l.buf = appendBatchHeader(l.buf[:0])
-		for n < len(calls) && (n == 0 || len(l.buf) < batchBytesMax) {
+		l.next.begin()
+		for n < len(calls) && (n == 0 || l.next.size < batchBytesMax) {
 			c := &calls[n]
 			if c.before != nil {
 				if err := c.before(); err != nil {
@@ -166,7 +166,7 @@ func (l *Log) writeAll(calls []appendCall) error {
 				}
 			}
 			for i := range c.records {
-				l.buf = appendRecord(l.buf, &c.records[i])
+				l.next.add(&c.records[i])
 			}
 			n++
 		}
@@ -180,20 +180,21 @@ func (l *Log) writeAll(calls []appendCall) error {
 		}
 		calls = calls[n:]
 	}
-	if cap(l.buf) > 2*batchBytesMax {
-		l.buf = nil
+	l.next.begin() // the data is not the log's any more
+	if cap(l.next.buf) > batchBytesMax {
+		l.next.buf = nil
 	}
 	return nil
 }
 
 func (l *Log) writeBatch(calls []appendCall) error {
-	if len(l.buf) == batchHeaderBytes {
+	if l.next.empty() {
 		return nil
 	}
 	l.segMu.Lock()
 	defer l.segMu.Unlock()
 	s := l.segments[len(l.segments)-1]
-	if s.offset+int64(len(l.buf))+batchAlignBytes > s.length && s.offset > 0 {
+	if s.offset+int64(l.next.size)+batchAlignBytes > s.length && s.offset > 0 {
 		if err := l.rotateLocked(); err != nil {
 			return err
 		}
@@ -205,8 +206,8 @@ func (l *Log) writeBatch(calls []appendCall) error {
 		}
 	}
 	l.batch++
-	l.buf = sealBatch(l.buf, s.epoch, l.batch)
-	return s.write(l.buf, !l.opts.NoSync)
+	l.next.seal(s.epoch, l.batch)
+	return s.write(&l.next, !l.opts.NoSync)
 }
 
 // note remembers what record r in segment s pins.

@@ -173,7 +173,7 @@ func TestWhatIsDurableIsReplayed(t *testing.T) {
 
 func FuzzBatch(f *testing.F) {
 	r := entry(1, 2, "data")
-	good := sealBatch(appendRecord(appendBatchHeader(nil), &r), 5, 6)
+	good := sealed(&r, 5, 6)
 	f.Add(good, uint64(5))
 	f.Add(good[:len(good)-9], uint64(5))
 	f.Add(append(good, good...), uint64(4))
@@ -205,4 +205,23 @@ func FuzzRecords(f *testing.F) {
 			t.Fatal("records differ from the bytes they were read from")
 		}
 	})
+}
+
+// sealed returns a batch of one record.
+func sealed(r *Record, epoch, number uint64) (whole []byte) {
+	var b batch
+	b.begin()
+	b.add(r)
+	b.seal(epoch, number)
+	_ = b.pieces(0, func(p []byte) error { whole = append(whole, p...); return nil })
+	return whole
+}
+
+// appendRecord appends one record as it stands in a batch.
+func appendRecord(dst []byte, r *Record) []byte {
+	var b batch
+	b.begin()
+	b.add(r)
+	_ = b.pieces(batchHeaderBytes, func(p []byte) error { dst = append(dst, p...); return nil })
+	return dst
 }

@@ -53,28 +53,74 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func appendBatchHeader(b []byte) []byte { return append(b, make([]byte, batchHeaderBytes)...) }
-
-func appendRecord(b []byte, r *Record) []byte {
-	b = append(b, byte(r.Kind), r.Type)
-	b = binary.LittleEndian.AppendUint64(b, r.Group)
-	b = binary.LittleEndian.AppendUint64(b, r.Index)
-	b = binary.LittleEndian.AppendUint64(b, r.Term)
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Data)))
-	return append(b, r.Data...)
+// batch is a batch in the making. Large data is not copied: it stands beside buf.
+type batch struct {
+	buf  []byte
+	refs []dataRef
+	size int // of all
 }
 
-// sealBatch completes the header of b, a whole batch, and pads it.
-func sealBatch(b []byte, epoch, number uint64) []byte {
-	binary.LittleEndian.PutUint32(b[0:], batchMagic)
-	binary.LittleEndian.PutUint64(b[8:], epoch)
-	binary.LittleEndian.PutUint64(b[16:], number)
-	binary.LittleEndian.PutUint32(b[24:], uint32(len(b)-batchHeaderBytes))
-	binary.LittleEndian.PutUint32(b[4:], crc32.Checksum(b[8:], castagnoli))
-	for len(b)%batchAlignBytes != 0 {
-		b = append(b, 0)
+// dataRef is data that belongs behind the first at bytes of a buffer.
+type dataRef struct {
+	at   int
+	data []byte
+}
+
+// refBytesMin is from what size on data is written by itself: a write of its own costs
+// less than a copy.
+const refBytesMin = 16 << 10
+
+func (b *batch) begin() {
+	clear(b.refs)
+	b.buf, b.refs, b.size = append(b.buf[:0], make([]byte, batchHeaderBytes)...), b.refs[:0], batchHeaderBytes
+}
+
+// empty reports whether there is no record.
+func (b *batch) empty() bool { return b.size == batchHeaderBytes }
+
+func (b *batch) add(r *Record) {
+	b.size += recordFixedBytes + len(r.Data)
+	b.buf = append(b.buf, byte(r.Kind), r.Type)
+	b.buf = binary.LittleEndian.AppendUint64(b.buf, r.Group)
+	b.buf = binary.LittleEndian.AppendUint64(b.buf, r.Index)
+	b.buf = binary.LittleEndian.AppendUint64(b.buf, r.Term)
+	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(len(r.Data)))
+	if len(r.Data) >= refBytesMin {
+		b.refs = append(b.refs, dataRef{len(b.buf), r.Data})
+	} else {
+		b.buf = append(b.buf, r.Data...)
 	}
-	return b
+}
+
+// pieces calls fn with the batch's bytes in order, the first from of buf left out.
+func (b *batch) pieces(from int, fn func([]byte) error) error {
+	for _, r := range b.refs {
+		if err := fn(b.buf[from:r.at]); err != nil {
+			return err
+		}
+		if err := fn(r.data); err != nil {
+			return err
+		}
+		from = r.at
+	}
+	return fn(b.buf[from:])
+}
+
+// seal completes the header, and pads the batch.
+func (b *batch) seal(epoch, number uint64) {
+	binary.LittleEndian.PutUint32(b.buf[0:], batchMagic)
+	binary.LittleEndian.PutUint64(b.buf[8:], epoch)
+	binary.LittleEndian.PutUint64(b.buf[16:], number)
+	binary.LittleEndian.PutUint32(b.buf[24:], uint32(b.size-batchHeaderBytes))
+	crc := uint32(0)
+	_ = b.pieces(8, func(piece []byte) error {
+		crc = crc32.Update(crc, castagnoli, piece)
+		return nil
+	})
+	binary.LittleEndian.PutUint32(b.buf[4:], crc)
+	for ; b.size%batchAlignBytes != 0; b.size++ {
+		b.buf = append(b.buf, 0)
+	}
 }
 
 // openBatch checks the batch at the start of b and returns its number, its records'

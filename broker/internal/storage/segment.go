@@ -39,11 +39,15 @@ func parseSegmentName(base string) (epoch uint64, ok bool) {
 	return epoch, err == nil
 }
 
-func (s *segment) write(b []byte, sync bool) error {
-	if _, err := s.file.WriteAt(b, s.offset); err != nil {
+func (s *segment) write(b *batch, sync bool) error {
+	err := b.pieces(0, func(piece []byte) error {
+		n, err := s.file.WriteAt(piece, s.offset)
+		s.offset += int64(n)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("%s at offset %d: %w", s.name, s.offset, err)
 	}
-	s.offset += int64(len(b))
 	if !sync {
 		return nil
 	}
@@ -81,13 +85,15 @@ func (l *Log) rotateLocked() error {
 	}
 	l.segments = append(l.segments, s)
 	if len(l.states) > 0 {
-		b := appendBatchHeader(nil)
+		var b batch
+		b.begin()
 		for _, group := range slices.Sorted(maps.Keys(l.states)) {
 			r := l.states[group]
-			b = appendRecord(b, &r)
+			b.add(&r)
 		}
 		l.batch++
-		if err := s.write(sealBatch(b, s.epoch, l.batch), !l.opts.NoSync); err != nil {
+		b.seal(s.epoch, l.batch)
+		if err := s.write(&b, !l.opts.NoSync); err != nil {
 			return err
 		}
 	}
