@@ -179,3 +179,39 @@ func TestBacklogIsAQueueLikeAnyOther(t *testing.T) {
 		t.Errorf("%d messages are left after the purge", n)
 	}
 }
+
+// What a disk has damaged is never served: another member has it.
+func TestADamagedBacklogIsRepaired(t *testing.T) {
+	dirs := map[string]string{}
+	c := brokertest.StartCluster(t, 3, onDisk(dirs))
+	ch := dial(t, c.Nodes[0].URL())
+	const all = 1000
+	declare(t, ch, "q", amqp.Table{"x-queue-type": "quorum"})
+	fill(t, ch, "q", 0, all)
+	dir := dirs[awaitMembers(t, c.Nodes[0], "q", 3)]
+	awaitRuns(t, dir, func(n int64) bool { return n > all*500 })
+	files, err := filepath.Glob(filepath.Join(dir, "run", "*.run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			continue // it was written anew
+		}
+		for at := 4000; at < len(b); at += 20000 {
+			b[at] ^= 0x10
+		}
+		f, err := os.OpenFile(file, os.O_WRONLY, 0)
+		if err != nil {
+			continue
+		}
+		if _, err := f.WriteAt(b, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drain(t, c.Nodes[0].URL(), "q", 0, all)
+}

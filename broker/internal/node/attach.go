@@ -44,6 +44,9 @@ func (m *shardMachine) Handle(event any) {
 		return
 	case timeEvent:
 		m.collectGarbage(m.n.now())
+	case blockRequest:
+		m.answerBlock(e)
+		return
 	}
 	if !m.leading {
 		return

@@ -22,9 +22,11 @@ type call struct {
 	VHost, User string         // count
 	Name        string         // close
 	Reason      string
+	Group       uint64 // block
+	Queue, Base uint64
 }
 
-// The calls. The last four are answered to members of the cluster only.
+// The calls. The last five are answered to members of the cluster only.
 const (
 	callProbe       = "probe"
 	callJoin        = "join"
@@ -32,6 +34,7 @@ const (
 	callCount       = "count"
 	callConnections = "connections"
 	callClose       = "close"
+	callBlock       = "block"
 )
 
 // callReply answers it.
@@ -41,6 +44,7 @@ type callReply struct {
 	ClusterID string
 	Peers     map[uint64]string // the members' peer addresses
 	Queues    []QueueStatus
+	Block     []byte
 
 	Counts      counts
 	Connections []ConnectionStatus
@@ -68,7 +72,7 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		}
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
-	case callQueues, callCount, callConnections, callClose:
+	case callQueues, callCount, callConnections, callClose, callBlock:
 		if from.ClusterID == r.ClusterID {
 			n.answerMember(c, &r)
 		}
@@ -93,6 +97,11 @@ func (n *Node) answerMember(c call, r *callReply) {
 		r.Connections = n.connectionsHere()
 	case callClose:
 		r.Closed = n.closeHere(c.Name, c.Reason)
+	case callBlock:
+		var err error
+		if r.Block, err = n.blockHere(c.Group, c.Queue, c.Base); err != nil {
+			r.Error = err.Error()
+		}
 	}
 }
 

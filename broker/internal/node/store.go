@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -158,15 +159,23 @@ type runs struct {
 	open map[uint64]*storage.Run
 }
 
-// read returns a block.
-func (r *runs) read(ref queue.Ref) ([]byte, error) {
+// read returns a block, which is whole.
+func (r *runs) read(queueID, base uint64, ref queue.Ref) ([]byte, error) {
+	f, b, err := r.bytes(ref)
+	if err == nil {
+		if err = queue.CheckBlock(b, queueID, base); err != nil {
+			err = f.Error(ref.Offset, err)
+		}
+	}
+	return b, err
+}
+
+func (r *runs) bytes(ref queue.Ref) (f *storage.Run, b []byte, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock() // a run is closed by those who hold it only
-	f := r.open[ref.Run]
-	if f == nil {
-		var err error
+	if f = r.open[ref.Run]; f == nil {
 		if f, err = storage.OpenRun(r.store.fs, r.group, ref.Run); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for id, old := range r.open {
 			if len(r.open) < openRunsMax {
@@ -177,7 +186,8 @@ func (r *runs) read(ref queue.Ref) ([]byte, error) {
 		}
 		r.open[ref.Run] = f
 	}
-	return f.Read(ref.Offset, int(ref.Length))
+	b, err = f.Read(ref.Offset, int(ref.Length))
+	return f, b, err
 }
 
 // remove removes runs that nothing refers to.
@@ -231,7 +241,7 @@ func (c *capture) Save() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := c.image.WriteRun(c.run, w, c.m.runs.read); err != nil {
+		if err := c.image.WriteRun(c.run, w, c.m.block); err != nil {
 			w.Abort()
 			return nil, err
 		}
@@ -258,7 +268,7 @@ func (c *capture) Saved() {
 // Send implements raftnode.Capture.
 func (c *capture) Send(w io.Writer) ([]byte, error) {
 	if c.image.Writes() {
-		if err := c.image.WriteRun(0, w, c.m.runs.read); err != nil {
+		if err := c.image.WriteRun(0, w, c.m.block); err != nil {
 			return nil, err
 		}
 	}
@@ -313,6 +323,7 @@ type blockEvent struct {
 	from        queue.Ref
 	block       []byte
 	err         error
+	repair      bool // it is another member's
 	retry       bool // it may be asked for again
 }
 
@@ -336,10 +347,23 @@ func (m *shardMachine) load(q *queue.Queue, bases []uint64) {
 	n, r, group, id := m.n, m.runs, m.g.ID, q.ID
 	n.tasks.Go(func() {
 		for _, w := range wants {
-			b, err := r.read(w.ref)
+			b, err := r.read(id, w.base, w.ref)
 			n.host.Post(group, blockEvent{queue: id, base: w.base, from: w.ref, block: b, err: err})
 		}
 	})
+}
+
+// block returns a block, from another member if this one's disk has damaged it.
+func (m *shardMachine) block(queueID, base uint64, ref queue.Ref) ([]byte, error) {
+	b, err := m.runs.read(queueID, base, ref)
+	if err == nil {
+		return b, nil
+	}
+	m.n.cfg.Logger.Error("messages not read", "group", m.g.ID, "queue", queueID, "from", base, "error", err)
+	if b, ferr := m.n.fetchBlock(m.g.ID, queueID, base); ferr == nil {
+		return b, nil
+	}
+	return nil, err
 }
 
 // loaded takes a block in.
@@ -353,11 +377,14 @@ func (m *shardMachine) loaded(e blockEvent) {
 		q.Touch()
 		return
 	}
-	if e.err == nil {
-		e.err = q.Load(e.base, e.block)
+	if e.repair {
+		m.repaired(q, e)
+		return
 	}
 	if e.err == nil {
-		return
+		if e.err = q.Load(e.base, e.block); e.err == nil {
+			return
+		}
 	}
 	if now, ok := q.Block(e.base); !ok || now != e.from { // it was written anew meanwhile
 		q.NotLoaded(e.base)
@@ -367,5 +394,79 @@ func (m *shardMachine) loaded(e blockEvent) {
 	m.n.cfg.Logger.Error("messages not read", "group", m.g.ID, "queue", q.Config.Name, "vhost", q.Config.VHost,
 		"from", e.base, "error", e.err)
 	n, group := m.n, m.g.ID
-	time.AfterFunc(rereadAfter, func() { n.host.Post(group, blockEvent{queue: e.queue, base: e.base, retry: true}) })
+	e.repair = true
+	n.tasks.Go(func() {
+		e.block, e.err = n.fetchBlock(group, e.queue, e.base)
+		n.host.Post(group, e)
+	})
+}
+
+// repaired takes in what another member had in place of a damaged block. What nobody has
+// is lost if there is nobody else who could have it; else it is asked for again.
+func (m *shardMachine) repaired(q *queue.Queue, e blockEvent) {
+	if e.err == nil {
+		e.err = q.Repair(e.base, e.block)
+	}
+	log := m.n.cfg.Logger.With("group", m.g.ID, "queue", q.Config.Name, "vhost", q.Config.VHost, "from", e.base)
+	switch missing := q.Missing(e.base); {
+	case e.err == nil && len(missing) == 0:
+		log.Warn("messages repaired from another member")
+	case isAlone(m.g.ID):
+		log.Error("messages lost: their only copy is damaged", "ranges", missing)
+		m.own = queue.AppendSettle(m.own, q.ID, missing)
+	default:
+		log.Error("messages not repaired yet", "error", e.err)
+		n, group := m.n, m.g.ID
+		time.AfterFunc(rereadAfter, func() { n.host.Post(group, blockEvent{queue: e.queue, base: e.base, retry: true}) })
+	}
+}
+
+// blockRequest asks a member for a chunk's messages.
+type blockRequest struct {
+	queue, base uint64
+	answer      chan<- func() ([]byte, error)
+}
+
+// fetchBlock asks the other members of a group for a chunk's messages.
+func (n *Node) fetchBlock(group, queueID, base uint64) ([]byte, error) {
+	err := errors.New("no other member has it")
+	for replica, addr := range n.peerReplicas() {
+		if isAlone(group) || !n.transport.Alive(replica) {
+			continue
+		}
+		var r callReply
+		if r, err = n.callNode(n.ctx, addr, call{Op: callBlock, Group: group, Queue: queueID, Base: base}); err != nil {
+			continue
+		}
+		if err = queue.CheckBlock(r.Block, queueID, base); err == nil {
+			return r.Block, nil
+		}
+	}
+	return nil, err
+}
+
+// blockHere returns a chunk's messages for another member.
+func (n *Node) blockHere(group, queueID, base uint64) ([]byte, error) {
+	answer := make(chan func() ([]byte, error), 1)
+	if !n.host.Post(group, blockRequest{queueID, base, answer}) {
+		return nil, errors.New("not a member")
+	}
+	t := time.NewTimer(callTimeout)
+	defer t.Stop()
+	select {
+	case write := <-answer:
+		return write()
+	case <-t.C:
+		return nil, errors.New("no answer in time")
+	}
+}
+
+// answerBlock hands over what writes a chunk's block.
+func (m *shardMachine) answerBlock(r blockRequest) {
+	im, read := m.shard.ImageOfChunk(r.queue, r.base), m.runs.read
+	r.answer <- func() ([]byte, error) {
+		var b bytes.Buffer
+		err := im.WriteRun(0, &b, read)
+		return b.Bytes(), err
+	}
 }

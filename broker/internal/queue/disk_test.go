@@ -21,6 +21,8 @@ type disk struct {
 
 func newDisk() *disk { return &disk{runs: map[uint64][]byte{}} }
 
+func (d *disk) block(_, _ uint64, r Ref) ([]byte, error) { return d.read(r) }
+
 func (d *disk) read(r Ref) ([]byte, error) {
 	f := d.runs[r.Run]
 	if r.Offset+int64(r.Length) > int64(len(f)) {
@@ -29,7 +31,7 @@ func (d *disk) read(r Ref) ([]byte, error) {
 	return bytes.Clone(f[r.Offset : r.Offset+int64(r.Length)]), nil
 }
 
-func (d *disk) add(t failer, im *Image, id uint64, read func(Ref) ([]byte, error)) {
+func (d *disk) add(t failer, im *Image, id uint64, read func(queue, base uint64, r Ref) ([]byte, error)) {
 	var w bytes.Buffer
 	if err := im.WriteRun(id, &w, read); err != nil {
 		t.Fatal(err)
@@ -43,7 +45,7 @@ func (d *disk) add(t failer, im *Image, id uint64, read func(Ref) ([]byte, error
 func (d *disk) begin(t failer, s *Shard) func() []byte {
 	im := s.Image(false)
 	if im.Writes() {
-		d.add(t, im, d.last+1, d.read)
+		d.add(t, im, d.last+1, d.block)
 	}
 	manifest := im.Manifest()
 	return func() []byte {
@@ -61,7 +63,7 @@ func (d *disk) checkpoint(t failer, s *Shard) []byte { return d.begin(t, s)() }
 func (d *disk) restore(t failer, s, from *Shard, there *disk) {
 	im := from.Image(true)
 	if im.Writes() {
-		d.add(t, im, 0, there.read)
+		d.add(t, im, 0, there.block)
 	}
 	before, err := s.Restore(im.Manifest(), d.last)
 	if err != nil {

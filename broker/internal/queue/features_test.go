@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
@@ -276,4 +277,44 @@ func TestDelay(t *testing.T) {
 	b.now += 40
 	b.q().Touch()
 	b.expect("dead:late:expired")
+}
+
+// A damaged block is noticed, and another member's takes its place.
+func TestADamagedBlockIsRepaired(t *testing.T) {
+	b := newBench(t, plain())
+	b.publish("a", "b", "c")
+	cool := func() {
+		b.disks[0].checkpoint(t, b.shard)
+		b.q().slots.eachChunk(func(_ uint64, c *chunk) { b.q().slots.cool(c) })
+	}
+	cool()
+	ref, _ := b.q().Block(0)
+	damaged := b.disks[0].runs[ref.Run]
+	damaged[len(damaged)-1] ^= 1
+	block, err := b.disks[0].read(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.q().Load(0, block) == nil || b.q().Raw(2) != nil {
+		t.Fatal("damaged messages were taken in")
+	}
+	b.ack(1)
+	im := b.follower.ImageOfChunk(1, 0)
+	var good bytes.Buffer
+	if err := im.WriteRun(0, &good, b.disks[1].block); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.q().Repair(0, good.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.q().Missing(0)) > 0 {
+		t.Fatalf("%v are missing", b.q().Missing(0))
+	}
+	books(t, b.shard)
+	cool() // onto another place
+	if now, _ := b.q().Block(0); now == ref || b.disks[0].runs[ref.Run] != nil {
+		t.Fatalf("still at %+v", now)
+	}
+	b.consume("X", Consumer{})
+	b.expect("X:b X:c")
 }

@@ -120,11 +120,22 @@ func (im *Image) take(q *Queue, base uint64, k *chunk, whole bool) *chunkImage {
 	return c
 }
 
+// ImageOfChunk takes of one chunk all that is there: WriteRun writes its block.
+func (s *Shard) ImageOfChunk(queue, base uint64) *Image {
+	im := &Image{shard: s, state: s.acct, runs: map[uint64]run{}}
+	if q := s.queues[queue]; q != nil {
+		if k, _ := q.slots.place(base); k != nil {
+			im.take(q, base, k, true)
+		}
+	}
+	return im
+}
+
 // Writes reports whether there is anything for WriteRun to write.
 func (im *Image) Writes() bool { return len(im.writes) > 0 }
 
-// WriteRun writes run id. read returns a block of an earlier run.
-func (im *Image) WriteRun(id uint64, w io.Writer, read func(Ref) ([]byte, error)) error {
+// WriteRun writes run id. read returns the block of a queue's chunk from an earlier run.
+func (im *Image) WriteRun(id uint64, w io.Writer, read func(queue, base uint64, ref Ref) ([]byte, error)) error {
 	var at int64
 	var b []byte
 	total := 0
@@ -146,7 +157,7 @@ func (im *Image) WriteRun(id uint64, w io.Writer, read func(Ref) ([]byte, error)
 }
 
 // fill reads what of the chunk's messages is not in memory.
-func (c *chunkImage) fill(read func(Ref) ([]byte, error)) error {
+func (c *chunkImage) fill(read func(queue, base uint64, ref Ref) ([]byte, error)) error {
 	missing := false
 	for i := range c.raws {
 		missing = missing || c.cold.has(i) && c.raws[i] == nil
@@ -154,7 +165,7 @@ func (c *chunkImage) fill(read func(Ref) ([]byte, error)) error {
 	if !missing {
 		return nil
 	}
-	b, err := read(c.ref)
+	b, err := read(c.queue.ID, c.base, c.ref)
 	if err != nil {
 		return err
 	}
@@ -189,6 +200,11 @@ func (c *chunkImage) appendBlock(b []byte) []byte {
 	binary.LittleEndian.PutUint32(b[at+4:], uint32(len(b)-at-8))
 	binary.LittleEndian.PutUint32(b[at:], crc32.Checksum(b[at+4:], castagnoli))
 	return b
+}
+
+// CheckBlock says what is wrong with the block of a queue's chunk.
+func CheckBlock(b []byte, queue, base uint64) error {
+	return eachInBlock(b, queue, base, func(int, []byte) {})
 }
 
 // eachInBlock calls fn with a block's messages by place; they alias b.

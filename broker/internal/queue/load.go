@@ -50,6 +50,37 @@ func (q *Queue) Load(base uint64, block []byte) error {
 	return nil
 }
 
+// Repair takes in a block of the chunk at base that another member had, since what is on
+// disk here is damaged: the next image writes it anew.
+func (q *Queue) Repair(base uint64, block []byte) error {
+	if err := q.Load(base, block); err != nil {
+		return err
+	}
+	c, _ := q.slots.place(base)
+	if c == nil || len(q.Missing(base)) > 0 {
+		return nil
+	}
+	for i := range c.hot[:c.backed] {
+		q.slots.acct.unbacked += int64(len(c.hot[i].raw))
+	}
+	q.slots.backUp(c, Ref{}, 0)
+	return nil
+}
+
+// Missing returns which messages of the chunk at base are not in memory.
+func (q *Queue) Missing(base uint64) []Range {
+	var seqs []uint64
+	if c, _ := q.slots.place(base); c != nil {
+		q.slots.warm(base, c)
+		for i := range c.hot {
+			if c.hot[i].live && c.hot[i].raw == nil {
+				seqs = append(seqs, base+uint64(i))
+			}
+		}
+	}
+	return Ranges(seqs)
+}
+
 // NotLoaded says that the chunk at base could not be read; it is asked for again.
 func (q *Queue) NotLoaded(base uint64) {
 	if q.lead != nil {

@@ -185,7 +185,7 @@ func TestASnapshotIsTheState(t *testing.T) {
 	b.own(AppendDrop(nil, 9)) // what comes later is not in it
 	b.publish("later")
 	there := newDisk()
-	there.add(t, im, 0, b.disks[0].read)
+	there.add(t, im, 0, b.disks[0].block)
 	fresh := NewShard()
 	if _, err := fresh.Restore(im.Manifest(), there.last); err != nil {
 		t.Fatal(err)
