@@ -183,9 +183,10 @@ func TestBacklogIsAQueueLikeAnyOther(t *testing.T) {
 // What a disk has damaged is never served: another member has it.
 func TestADamagedBacklogIsRepaired(t *testing.T) {
 	dirs := map[string]string{}
-	c := brokertest.StartCluster(t, 3, onDisk(dirs))
+	var book logBook
+	c := brokertest.StartCluster(t, 3, onDisk(dirs), book.option)
 	ch := dial(t, c.Nodes[0].URL())
-	const all = 1000
+	const all = 4000 // the leader keeps the first of them in memory
 	declare(t, ch, "q", amqp.Table{"x-queue-type": "quorum"})
 	fill(t, ch, "q", 0, all)
 	dir := dirs[awaitMembers(t, c.Nodes[0], "q", 3)]
@@ -214,4 +215,5 @@ func TestADamagedBacklogIsRepaired(t *testing.T) {
 		}
 	}
 	drain(t, c.Nodes[0].URL(), "q", 0, all)
+	book.await(t, "messages repaired from another member")
 }
