@@ -23,7 +23,7 @@ func (h *history) putBy(publisher int, published, confirmed moment) (seq uint64)
 	return uint64(len(*m) - 1)
 }
 
-func (h *history) subscribe() *taker { return h.begin(0) }
+func (h *history) subscribe() *taker { return h.begin(0, 0) }
 
 // take enters a delivery that is acknowledged one moment later.
 func (h *history) take(t *taker, publisher int, seq uint64, at moment, redelivered bool) {
@@ -176,7 +176,7 @@ func TestLongOrder(t *testing.T) {
 func TestTake(t *testing.T) {
 	l := newLedger(7, 1, 2)
 	s := l.publish(0, 1, 3)
-	k := l.begin(1)
+	k := l.begin(1, 0)
 	body := s.body(100)
 	if _, ok := l.take(k, body, false); !ok {
 		t.Error("refused a message as it was sent")
@@ -191,7 +191,7 @@ func TestTake(t *testing.T) {
 	if l.damaged != len(body) {
 		t.Errorf("%d damaged, want %d", l.damaged, len(body))
 	}
-	if _, ok := l.take(l.begin(0), body, false); ok {
+	if _, ok := l.take(l.begin(0, 0), body, false); ok {
 		t.Error("took a message from a queue to which it was not sent")
 	}
 	other := stamp{run: 8, publisher: 0, seq: 0}

@@ -26,6 +26,7 @@ const (
 type clients struct {
 	cfg    *runCmd
 	url    string
+	route  func(worker, attempt int) string // nil: everybody to url
 	ledger *ledger
 
 	publishers, consumers sync.WaitGroup
@@ -76,26 +77,33 @@ func (c *clients) declare() error {
 // start runs publishers until publishing ends and consumers until consuming does.
 func (c *clients) start(publishing, consuming context.Context) {
 	for q := range c.cfg.Queues {
-		for range c.cfg.Consumers {
+		for i := range c.cfg.Consumers {
+			id := q*c.cfg.Consumers + i
 			c.consumers.Go(func() {
-				c.repeat(consuming, "consumer", func(conn *amqp.Connection, _ uint32) error { return c.consume(consuming, conn, q) })
+				c.repeat(consuming, "consumer", id, func(conn *amqp.Connection, _ int) error { return c.consume(consuming, conn, id, q) })
 			})
 		}
 		for i := range c.cfg.Publishers {
 			p := &publisher{clients: c, id: q*c.cfg.Publishers + i, queue: q}
 			c.publishers.Go(func() {
-				c.repeat(publishing, "publisher", func(conn *amqp.Connection, session uint32) error { return p.session(publishing, conn, session) })
+				c.repeat(publishing, "publisher", p.id, func(conn *amqp.Connection, attempt int) error {
+					return p.session(publishing, conn, uint32(attempt))
+				})
 			})
 		}
 	}
 }
 
 // repeat gives work a new connection until ctx ends.
-func (c *clients) repeat(ctx context.Context, kind string, work func(conn *amqp.Connection, session uint32) error) {
-	for session := uint32(0); ctx.Err() == nil; session++ {
-		conn, err := c.dial(c.url, kind)
+func (c *clients) repeat(ctx context.Context, kind string, worker int, work func(conn *amqp.Connection, attempt int) error) {
+	for attempt := 0; ctx.Err() == nil; attempt++ {
+		url := c.url
+		if c.route != nil {
+			url = c.route(worker, attempt)
+		}
+		conn, err := c.dial(url, kind)
 		if err == nil {
-			err = work(conn, session)
+			err = work(conn, attempt)
 			_ = conn.CloseDeadline(time.Now().Add(clientDial)) // an error here would be the one that work has seen
 		}
 		if err == nil {
@@ -113,7 +121,7 @@ func (c *clients) repeat(ctx context.Context, kind string, work func(conn *amqp.
 }
 
 // consume takes deliveries until ctx ends, and now and then gives one back.
-func (c *clients) consume(ctx context.Context, conn *amqp.Connection, queue int) error {
+func (c *clients) consume(ctx context.Context, conn *amqp.Connection, id, queue int) error {
 	ch, err := conn.Channel()
 	if err != nil {
 		return err
@@ -125,7 +133,7 @@ func (c *clients) consume(ctx context.Context, conn *amqp.Connection, queue int)
 	if err != nil {
 		return err
 	}
-	t := c.ledger.begin(queue)
+	t := c.ledger.begin(queue, id)
 	for {
 		var d amqp.Delivery
 		var ok bool

@@ -27,7 +27,7 @@ const (
 	pollInterval = 50 * time.Millisecond
 	askTimeout   = 3 * time.Second // for one request to the management API
 	endTimeout   = 15 * time.Second
-	tailBytes    = 2000 // of a log, shown when its process ended by itself
+	tailBytes    = 800 // of a log, shown when its process ended by itself
 )
 
 // Ports are looked for below those that systems give to outgoing connections: a node
@@ -49,6 +49,7 @@ type node struct {
 	ended   chan struct{} // closed when cmd has ended
 	killed  bool          // it was us
 	stopped bool          // by SIGSTOP
+	held    int           // how many faults keep it from starting
 }
 
 // cluster is the processes.
@@ -115,11 +116,11 @@ func freePorts(count int) ([]string, error) {
 	return out, nil
 }
 
-// start runs a node's process, unless it runs.
+// start runs a node's process, unless it runs or is held.
 func (c *cluster) start(n *node) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.cmd != nil {
+	if n.cmd != nil || n.held > 0 {
 		return nil
 	}
 	log, err := os.OpenFile(c.logFile(n), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
@@ -174,6 +175,16 @@ func (n *node) kill() {
 	case <-ended:
 	case <-time.After(endTimeout):
 	}
+}
+
+// hold keeps a node from starting while its disk is taken away; release lets it.
+func (n *node) hold()    { n.holds(1) }
+func (n *node) release() { n.holds(-1) }
+
+func (n *node) holds(d int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.held += d
 }
 
 // freeze stops a node's process where it is; thaw lets it go on.

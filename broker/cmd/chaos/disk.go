@@ -6,15 +6,23 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
 // diskBytes is the size of a node's file system: room for a few segments of its log.
 const diskBytes = 1 << 30
 
-// disk is a small file system of its own for a node's data, which can be filled.
+// copiesMax is how often the state of a disk is copied until nothing was written meanwhile.
+const copiesMax = 5
+
+// disk is a small file system of its own for a node's data, which can be filled and can
+// lose its power.
 type disk struct {
 	image, mount string
+
+	mu    sync.Mutex // held while the file system changes
+	fills int        // faults that fill it now
 }
 
 // newDisk makes one below dir. It needs root and loop devices.
@@ -30,21 +38,61 @@ func newDisk(dir, name string) (*disk, error) {
 	if err := errors.Join(f.Truncate(diskBytes), f.Close(), os.Mkdir(d.mount, 0o750)); err != nil {
 		return nil, err
 	}
-	for _, args := range [][]string{
-		{"mkfs.ext4", "-q", "-m", "0", d.image},
-		{"mount", "-o", "loop", d.image, d.mount},
-	} {
-		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil { //nolint:noctx // short
-			return nil, fmt.Errorf("%s: %w: %s", args[0], err, out)
+	if err := command("mkfs.ext4", "-q", "-m", "0", d.image); err != nil {
+		return nil, err
+	}
+	return d, d.attach()
+}
+
+// attach mounts the image. What nobody syncs stays in memory for long, so that a power cut
+// loses it.
+func (d *disk) attach() error { return command("mount", "-o", "loop,commit=300", d.image, d.mount) }
+
+func command(name string, args ...string) error {
+	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil { //nolint:noctx // short
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
+}
+
+// cutPower makes the disk what it would be after a power cut: what was written to the
+// device is there, what the system still kept in memory is gone. Nobody may use it.
+func (d *disk) cutPower() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	after := d.image + ".after"
+	for range copiesMax {
+		before, err := os.Stat(d.image)
+		if err != nil {
+			return err
+		}
+		if err := command("cp", "--sparse=auto", d.image, after); err != nil {
+			return err
+		}
+		now, err := os.Stat(d.image)
+		if err != nil {
+			return err
+		}
+		if now.ModTime().Equal(before.ModTime()) {
+			if err := errors.Join(command("umount", d.mount), os.Rename(after, d.image)); err != nil {
+				return err
+			}
+			if err := d.attach(); err != nil {
+				return err
+			}
+			return d.makeRoom() // that there is room again may be what was lost
 		}
 	}
-	return d, nil
+	return errors.New("the disk is never at rest")
 }
 
 func (d *disk) ballast() string { return filepath.Join(d.mount, "ballast") }
 
 // fill leaves so many bytes.
 func (d *disk) fill(leave int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fills++
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(d.mount, &s); err != nil {
 		return err
@@ -64,8 +112,22 @@ func (d *disk) fill(leave int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// free gives the space back.
-func (d *disk) free() error {
+// free ends one fault that fills it; all is set: every one.
+func (d *disk) free(all bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fills--
+	if all {
+		d.fills = 0
+	}
+	return d.makeRoom()
+}
+
+// makeRoom gives the space back, unless a fault wants it full.
+func (d *disk) makeRoom() error {
+	if d.fills > 0 {
+		return nil
+	}
 	if err := os.Remove(d.ballast()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
@@ -74,8 +136,5 @@ func (d *disk) free() error {
 
 // remove unmounts it and gives the image's space back.
 func (d *disk) remove() error {
-	if out, err := exec.Command("umount", d.mount).CombinedOutput(); err != nil { //nolint:noctx // short
-		return fmt.Errorf("umount: %w: %s", err, out)
-	}
-	return os.Remove(d.image)
+	return errors.Join(command("umount", d.mount), os.Remove(d.image))
 }

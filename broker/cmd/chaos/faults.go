@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -95,7 +96,7 @@ func (b *breaker) inflict(f fault, n *node) error {
 		}
 		time.Sleep(f.lasts)
 		for _, i := range f.order {
-			b.c.nodes[i].kill() // waits for the end
+			b.c.nodes[i].kill() // waits for the end, also of one that another fault has started
 			if err := b.c.start(b.c.nodes[i]); err != nil {
 				return err
 			}
@@ -120,8 +121,34 @@ func (b *breaker) inflict(f fault, n *node) error {
 		b.c.net.change(pairs, func(l *link) { l.delay = 0 })
 	case diskFull:
 		return b.fill(f)
+	case powerOne:
+		return b.cutPower(f, []int{f.node})
+	case powerAll:
+		return b.cutPower(f, f.order)
 	}
 	return nil
+}
+
+// cutPower kills nodes, takes from their disks what was not synced, and starts them again
+// in the same order.
+func (b *breaker) cutPower(f fault, nodes []int) error {
+	var all sync.WaitGroup
+	for _, i := range nodes {
+		b.c.nodes[i].hold()
+		all.Go(b.c.nodes[i].kill)
+	}
+	all.Wait()
+	var errs []error
+	for _, i := range nodes {
+		errs = append(errs, b.disks[i].cutPower())
+	}
+	time.Sleep(f.lasts)
+	for _, i := range nodes {
+		b.c.nodes[i].release()
+		errs = append(errs, b.c.start(b.c.nodes[i]))
+		time.Sleep(f.stagger)
+	}
+	return errors.Join(errs...)
 }
 
 // pairs are the directions that a fault of the network meets.
@@ -152,7 +179,7 @@ func (b *breaker) fill(f fault) error {
 	b.mu.Unlock()
 	err := d.fill(f.leave)
 	time.Sleep(f.lasts)
-	if e := d.free(); err == nil {
+	if e := d.free(false); err == nil {
 		err = e
 	}
 	b.mu.Lock()
@@ -203,7 +230,7 @@ func (b *breaker) heal() error {
 		n.thaw()
 	}
 	for _, d := range b.disks {
-		if err := d.free(); err != nil {
+		if err := d.free(true); err != nil {
 			return err
 		}
 	}

@@ -14,9 +14,11 @@ type ledger struct {
 	messages [][]message // by publisher and its number
 	takers   []*taker    // one for each time a consumer began
 	queues   []activity
-	damaged  int // bodies that are not what was sent
-	foreign  int // messages that nobody sent
-	failures int // connections and channels lost
+	confirms []gap // by publisher
+	delivers []gap // by consumer
+	damaged  int   // bodies that are not what was sent
+	foreign  int   // messages that nobody sent
+	failures int   // connections and channels lost
 	notes    []string
 }
 
@@ -38,8 +40,8 @@ type message struct {
 
 // taker is one subscription: what one consumer got on one channel.
 type taker struct {
-	queue int
-	took  []taking
+	queue, consumer int
+	took            []taking
 }
 
 // taking is one delivery.
@@ -71,7 +73,10 @@ func (g *gap) event(now moment) {
 }
 
 func newLedger(run uint64, publishers, queues int) *ledger {
-	return &ledger{run: run, start: time.Now(), messages: make([][]message, publishers), queues: make([]activity, queues)}
+	return &ledger{
+		run: run, start: time.Now(), messages: make([][]message, publishers), queues: make([]activity, queues),
+		confirms: make([]gap, publishers),
+	}
 }
 
 func (l *ledger) now() moment { return moment(max(time.Since(l.start), 1)) }
@@ -95,6 +100,7 @@ func (l *ledger) confirm(publisher int, seq uint64, ok bool) {
 	}
 	m.confirmed = l.now()
 	l.queues[m.queue].confirm.event(m.confirmed)
+	l.confirms[publisher].event(m.confirmed)
 }
 
 func (l *ledger) returned(publisher int, seq uint64) {
@@ -104,10 +110,13 @@ func (l *ledger) returned(publisher int, seq uint64) {
 }
 
 // begin enters a new subscription.
-func (l *ledger) begin(queue int) *taker {
+func (l *ledger) begin(queue, consumer int) *taker {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	t := &taker{queue: queue}
+	for len(l.delivers) <= consumer {
+		l.delivers = append(l.delivers, gap{})
+	}
+	t := &taker{queue: queue, consumer: consumer}
 	l.takers = append(l.takers, t)
 	return t
 }
@@ -128,6 +137,7 @@ func (l *ledger) take(t *taker, body []byte, redelivered bool) (entry int, ok bo
 	}
 	now := l.now()
 	l.queues[t.queue].deliver.event(now)
+	l.delivers[t.consumer].event(now)
 	m := &l.messages[p][s.seq]
 	if redelivered {
 		m.again++
@@ -174,13 +184,24 @@ func (l *ledger) pending() (n int) {
 	return n
 }
 
-// quietSince says when a delivery came last.
-func (l *ledger) quietSince() time.Duration {
+// forgetGaps begins to measure the silences of the first two publishers and consumers.
+func (l *ledger) forgetGaps() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var last moment
-	for i := range l.queues {
-		last = max(last, l.queues[i].deliver.last)
+	for _, gs := range [][]gap{l.confirms, l.delivers} {
+		for i := range gs {
+			gs[i] = gap{last: l.now()}
+		}
 	}
-	return time.Since(l.start) - time.Duration(last)
+}
+
+// gaps returns them; one that is not over counts too.
+func (l *ledger) gaps() (confirms, delivers [2]time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range confirms {
+		confirms[i] = max(l.confirms[i].longest, time.Duration(l.now()-l.confirms[i].last))
+		delivers[i] = max(l.delivers[i].longest, time.Duration(l.now()-l.delivers[i].last))
+	}
+	return confirms, delivers
 }

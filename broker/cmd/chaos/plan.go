@@ -20,9 +20,14 @@ const (
 	cutPair   kind = "pair"    // two nodes can't talk, the third can with both
 	slow      kind = "slow"    // everything between a node and the others is late
 	diskFull  kind = "disk"    // no space left for a node's data
+	powerOne  kind = "power"   // a node dies, and with it what was not synced to its disk
+	powerAll  kind = "powerall"
 )
 
-var kinds = []kind{killOne, killAll, freeze, cutBoth, cutOneWay, cutPair, slow, diskFull}
+var kinds = []kind{killOne, killAll, freeze, cutBoth, cutOneWay, cutPair, slow, diskFull, powerOne, powerAll}
+
+// needsDisk says that a fault needs a disk of its own for each node.
+func (k kind) needsDisk() bool { return k == diskFull || k == powerOne || k == powerAll }
 
 func kindNames() []string {
 	var out []string
@@ -58,7 +63,7 @@ type fault struct {
 	reset   bool          // of cuts: connections break when they heal
 	leave   int64         // of diskFull: bytes left
 	delay   time.Duration // of slow
-	order   []int         // of killAll: of the starts
+	order   []int         // of killAll and powerAll: of the starts
 	stagger time.Duration // between those
 	lasts   time.Duration
 	before  time.Duration // pause before it begins
@@ -70,6 +75,8 @@ func (f fault) String() string {
 	switch f.kind {
 	case killAll:
 		return fmt.Sprintf("kill all, back after %s in order %v, %s apart", f.lasts, f.order, f.stagger)
+	case powerAll:
+		return fmt.Sprintf("power cut of all, back after %s in order %v, %s apart", f.lasts, f.order, f.stagger)
 	case cutPair:
 		return fmt.Sprintf("cut between broker-%d and broker-%d for %s", f.node+1, f.other+1, f.lasts)
 	case cutOneWay:

@@ -54,10 +54,10 @@ func (r *runCmd) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 		return err
 	}
 	b.c = c
-	if slices.Contains(kinds, diskFull) {
+	if slices.ContainsFunc(kinds, kind.needsDisk) {
 		if err := b.mount(dir); err != nil {
 			fmt.Fprintln(stdout, "no disk faults:", err)
-			kinds = slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return k == diskFull })
+			kinds = slices.DeleteFunc(slices.Clone(kinds), kind.needsDisk)
 		}
 	}
 	defer func() {
