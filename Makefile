@@ -5,13 +5,14 @@ PATTERN  := $(addprefix ./,$(addsuffix /...,broker libs services))
 FUZZTIME ?= 30s
 N        ?= 2
 CHAOS    ?= 60s
+ROUNDS   ?= 5
 COMPOSE  ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check chaos oracle interop lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check chaos failover bench-vs-rabbitmq oracle interop lint fuzz tidy clean up down logs
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build every binary into bin/
 	@mkdir -p bin
@@ -54,6 +55,12 @@ e2e: ## End-to-end tests on real processes
 
 chaos: build ## Break three brokers at random for CHAOS (60s) and check every message; SEED repeats a run's faults
 	@bin/chaos --for $(CHAOS) $(if $(SEED),--seed $(SEED))
+
+failover: build ## How long clients wait when a leader dies, freezes or is cut off
+	@bin/chaos failover
+
+bench-vs-rabbitmq: build ## Measure this broker and an installed RabbitMQ side by side, in ROUNDS (5)
+	@bin/versus --rounds $(ROUNDS)
 
 oracle: ## Compare the recorded conversations with a real RabbitMQ (ORACLE_URL, ORACLE_HTTP; else rabbitmq-server), and ours with them
 	broker/interop/oracle.sh

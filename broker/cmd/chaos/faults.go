@@ -29,7 +29,9 @@ type breaker struct {
 	done    []episode
 	full    [nodeCount]int       // disk faults in force
 	freed   [nodeCount]time.Time // the last one's end
-	skipped int
+	met     [nodeCount]int       // faults that meet a node now
+	// wellSince is since when a majority of the nodes meets no fault; 0: it does.
+	wellSince moment
 }
 
 // episode is a fault that was in force.
@@ -65,19 +67,18 @@ func (b *breaker) run(ctx context.Context, p *plan) {
 func (b *breaker) do(f fault) {
 	n := b.c.nodes[f.node]
 	if (f.kind == killOne || f.kind == freeze) && !n.running() {
-		b.mu.Lock()
-		b.skipped++
-		b.mu.Unlock()
 		return
 	}
 	b.mu.Lock()
 	at := len(b.done)
 	b.done = append(b.done, episode{fault: f, from: b.l.now()})
 	b.mu.Unlock()
+	b.meet(f, 1)
 	b.say("%s", f)
 	if err := b.inflict(f, n); err != nil {
 		b.l.note(fmt.Sprintf("the fault %q went wrong: %v", f, err))
 	}
+	b.meet(f, -1)
 	b.mu.Lock()
 	b.done[at].to = b.l.now()
 	b.mu.Unlock()

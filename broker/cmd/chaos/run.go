@@ -48,7 +48,7 @@ func (r *runCmd) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 
 	ending, end := context.WithCancel(context.Background())
 	defer end()
-	b := &breaker{l: newLedger(rand.Uint64(), r.Queues*r.Publishers, r.Queues), out: stderr, ending: ending}
+	b := &breaker{l: newLedger(rand.Uint64(), r.Queues*r.Publishers, r.Queues), out: stderr, ending: ending, wellSince: 1}
 	c, err := newCluster(dir, program, true, b.died)
 	if err != nil {
 		return err
@@ -127,6 +127,9 @@ func (r *runCmd) chaos(ctx context.Context, b *breaker, p *plan, balancer string
 		clients.consumers.Wait()
 	}()
 	clients.start(publishing, consuming)
+	watching, stopWatching := context.WithCancel(context.Background())
+	defer stopWatching()
+	b.tasks.Go(func() { b.watch(watching) })
 	sleep(ctx, warmUp)
 	breaking, stopBreaking := context.WithTimeout(ctx, r.For)
 	b.run(breaking, p)
@@ -141,6 +144,7 @@ func (r *runCmd) chaos(ctx context.Context, b *breaker, p *plan, balancer string
 	b.say("all nodes serve")
 	b.awaitLife(l)
 	sleep(ctx, coolDown)
+	stopWatching()
 	stopPublishing()
 	clients.publishers.Wait()
 	b.say("publishers are done")

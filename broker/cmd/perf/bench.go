@@ -27,6 +27,7 @@ type bench struct {
 	start  time.Time
 	ledger *ledger
 	notes  io.Writer // progress
+	points []point   // of the plot; progress writes it, then nobody
 
 	sent, confirmed, received atomic.Uint64
 	failures                  atomic.Uint64 // connections and channels lost
@@ -72,7 +73,7 @@ func (b *bench) run(ctx context.Context) (*result, error) {
 	consumers.Wait()
 	stopProgress()
 	progress.Wait()
-	return b.result(took), b.cleanUp()
+	return b.result(took), errors.Join(b.plot(), b.cleanUp())
 }
 
 // repeat runs a worker until it is done, and again after failures, on the next broker.

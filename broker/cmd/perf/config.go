@@ -20,6 +20,8 @@ type config struct {
 	Queues    int      `name:"queue-count" default:"1" help:"Queues, which producers and consumers share out."`
 	Size      int      `short:"s" default:"100" help:"Bytes of a message's body."`
 	Rate      float64  `short:"r" default:"0" help:"Messages a second and producer; 0 for as many as possible."`
+	Rates     []string `name:"variable-rate" placeholder:"RATE:SECONDS" help:"Rates of a producer that take turns, instead of --rate."`
+	Taking    float64  `name:"consumer-rate" short:"R" default:"0" help:"Messages a second and consumer; 0 for as many as possible."`
 	Confirm   int      `short:"c" default:"100" help:"Publishes of a producer that may await their confirm; 0 for no confirms."`
 	Prefetch  int      `name:"qos" short:"q" default:"200" help:"Deliveries of a consumer that may await their ack; 0 for no limit."`
 	AckEvery  int      `name:"multi-ack-every" short:"A" default:"1" help:"Ack so many deliveries at once."`
@@ -32,13 +34,19 @@ type config struct {
 	Keep      bool `help:"Leave the queues behind."`
 	JSON      bool `name:"json" help:"Write the result as JSON."`
 
+	Interval time.Duration `short:"i" default:"1s" help:"Time between two lines of progress, and two points of the plot."`
+	Plot     string        `type:"path" help:"Draw rates and latencies over time into this file: HTML if its name ends so, else SVG."`
+
 	Drain time.Duration `default:"5s" help:"How long to wait, without any progress, for messages still on their way."`
+
+	rates []rateStep
 }
 
 const (
 	envPrefix   = "PERF_"
 	workersMax  = 10_000
 	bodySizeMax = 128 << 20
+	intervalMin = 100 * time.Millisecond
 )
 
 // leave carries kong's wish to exit through its parser.
@@ -98,6 +106,13 @@ func (c *config) check() error {
 	}
 	if c.Rate < 0 || c.Confirm < 0 || c.Prefetch < 0 || c.Prefetch > 65535 || c.AckEvery < 1 || c.Seconds < 0 || c.Drain < 0 {
 		errs = append(errs, errors.New("a number is out of its range"))
+	}
+	var err error
+	if c.rates, err = parseRates(c.Rates); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Interval < intervalMin || !(c.Taking >= 0 && c.Taking <= rateMax) || c.Rate > rateMax {
+		errs = append(errs, fmt.Errorf("the interval must be at least %s, rates at most %.0f", intervalMin, rateMax))
 	}
 	if c.AckEvery > 1 && c.Prefetch > 0 && c.AckEvery > c.Prefetch {
 		errs = append(errs, errors.New("--multi-ack-every is larger than --qos: nothing would ever be acked"))

@@ -23,7 +23,15 @@ func (b *bench) consume(ctx context.Context, conn *amqp.Connection, worker int) 
 		return false, err
 	}
 	unacked := 0
+	begin, pacer := time.Now(), newPacer(b.cfg.Taking, nil)
 	for {
+		if pacer != nil {
+			select {
+			case <-time.After(time.Until(begin.Add(pacer.due()))):
+			case <-ctx.Done():
+				return true, nil
+			}
+		}
 		var d amqp.Delivery
 		var ok bool
 		select {

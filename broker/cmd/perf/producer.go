@@ -118,12 +118,12 @@ func (b *bench) publishAll(ctx context.Context, ch *amqp.Channel, worker int, w 
 		msg.DeliveryMode = amqp.Transient
 	}
 	id := make([]byte, stampBytes)
-	begin := time.Now()
+	begin, pacer := time.Now(), newPacer(b.cfg.Rate, b.cfg.rates)
 	for n := uint64(1); ; n++ { // n is the delivery tag
 		if b.cfg.Count > 0 && a.count() >= b.cfg.Count {
 			return true, nil
 		}
-		if err := pace(ctx, w, lost, begin, n, b.cfg.Rate); err != nil {
+		if err := pace(ctx, w, lost, begin, pacer); err != nil {
 			return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded), ignoreDone(err)
 		}
 		now := time.Now()
@@ -159,12 +159,11 @@ func (a *account) count() uint64 {
 	return a.sent
 }
 
-// pace waits until publish n may go: for its time, if there is a rate, and for a place
+// pace waits until a publish may go: for its time, if there is a rate, and for a place
 // in the window.
-func pace(ctx context.Context, w *window, lost <-chan struct{}, begin time.Time, n uint64, rate float64) error {
-	if rate > 0 {
-		at := begin.Add(time.Duration(float64(n-1) / rate * float64(time.Second)))
-		if wait := time.Until(at); wait > 0 {
+func pace(ctx context.Context, w *window, lost <-chan struct{}, begin time.Time, p *pacer) error {
+	if p != nil {
+		if wait := time.Until(begin.Add(p.due())); wait > 0 {
 			select {
 			case <-time.After(wait):
 			case <-lost:

@@ -99,9 +99,17 @@ lost      %s
 	return err
 }
 
-// progress writes a line each second.
+// point is what happened in one interval.
+type point struct {
+	At                        float64 // its end, seconds since the start
+	Sent, Confirmed, Received float64 // a second
+	ConfirmP50, ConfirmP99    time.Duration
+	ConsumeP50, ConsumeP99    time.Duration
+}
+
+// progress writes a line at each interval, and keeps the figures for the plot.
 func (b *bench) progress(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(b.cfg.Interval)
 	defer tick.Stop()
 	var sent, confirmed, received uint64
 	confirming, consuming := b.confirming.counts(), b.consuming.counts()
@@ -121,10 +129,16 @@ func (b *bench) progress(ctx context.Context) {
 		}
 		c1, c2 := b.confirming.counts(), b.consuming.counts()
 		d1, d2 := c1.since(confirming), c2.since(consuming)
+		p := point{
+			At: now.Sub(b.start).Seconds(), Sent: rate(b.sent.Load(), &sent), Confirmed: rate(b.confirmed.Load(), &confirmed),
+			Received: rate(b.received.Load(), &received), ConfirmP50: d1.percentile(50), ConfirmP99: d1.percentile(99),
+			ConsumeP50: d2.percentile(50), ConsumeP99: d2.percentile(99),
+		}
 		fmt.Fprintf(b.notes, "%6.1fs  sent %.0f/s  confirmed %.0f/s  received %.0f/s  confirm p50/p99 %s/%s  consume p50/p99 %s/%s\n",
-			now.Sub(b.start).Seconds(), rate(b.sent.Load(), &sent), rate(b.confirmed.Load(), &confirmed),
-			rate(b.received.Load(), &received), short(d1.percentile(50)), short(d1.percentile(99)),
-			short(d2.percentile(50)), short(d2.percentile(99)))
+			p.At, p.Sent, p.Confirmed, p.Received, short(p.ConfirmP50), short(p.ConfirmP99), short(p.ConsumeP50), short(p.ConsumeP99))
+		if b.cfg.Plot != "" {
+			b.points = append(b.points, p)
+		}
 		confirming, consuming, last = c1, c2, now
 	}
 }

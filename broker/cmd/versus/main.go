@@ -1,0 +1,149 @@
+// Command versus measures clusters of three nodes side by side: this broker's and that of
+// an installed RabbitMQ. One after the other carries the same load from the same client,
+// round after round, and a table of medians and spreads comes out.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+type config struct {
+	Bin    string        `help:"Directory of the programs broker, balancer and perf; default: this program's." type:"path"`
+	Rounds int           `help:"Rounds; each runs every row once on every cluster." default:"5"`
+	Time   time.Duration `help:"How long each run lasts." default:"4s"`
+	Rows   []string      `help:"Rows, by the beginning of their names; default: all."`
+	Only   string        `help:"Measure one cluster only: ${enum}." enum:"warren,rabbitmq,both" default:"both"`
+}
+
+const roundsMax = 100
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c config
+	exited := false
+	k, err := kong.New(&c, kong.Name("versus"), kong.Description("Measures this broker and RabbitMQ side by side."),
+		kong.Writers(stdout, stderr), kong.Exit(func(int) { exited = true }))
+	if err == nil {
+		_, err = k.Parse(args)
+	}
+	if exited {
+		return exitOK
+	}
+	if err == nil && (c.Rounds < 1 || c.Rounds > roundsMax || c.Time < time.Second) {
+		err = fmt.Errorf("want 1 to %d rounds of at least 1s", roundsMax)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "versus:", err)
+		return exitUsage
+	}
+	if err := c.measure(ctx, stdout, stderr); err != nil {
+		fmt.Fprintln(stderr, "versus:", err)
+		return exitError
+	}
+	return exitOK
+}
+
+// measure starts the clusters, runs all rows and prints the table.
+func (c *config) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	if c.Bin == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		c.Bin = filepath.Dir(self)
+	}
+	dir, err := os.MkdirTemp("", "versus-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	rows := c.rows()
+	if len(rows) == 0 {
+		return fmt.Errorf("no row begins with any of %q", c.Rows)
+	}
+	var clusters []*cluster
+	defer func() {
+		for _, cl := range clusters {
+			cl.stop()
+		}
+	}()
+	for _, start := range []struct {
+		name  string
+		start func(ctx context.Context, dir, bin string) (*cluster, error)
+	}{{warren, startWarren}, {rabbitMQ, startRabbit}} {
+		if c.Only != "both" && !strings.EqualFold(c.Only, start.name) {
+			continue
+		}
+		cl, err := start.start(ctx, filepath.Join(dir, start.name), c.Bin)
+		if errors.Is(err, errMissing) {
+			fmt.Fprintln(stdout, start.name, "is left out:", err)
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", start.name, err)
+		}
+		clusters = append(clusters, cl)
+	}
+	t := table{}
+	for round := range c.Rounds {
+		for _, r := range rows {
+			for _, cl := range clusters {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				s, err := c.sample(ctx, cl, r)
+				if errors.Is(err, errMissing) {
+					continue
+				}
+				if err != nil {
+					fmt.Fprintf(stderr, "%s, %s: %v\n", r.name, cl.name, err)
+					continue
+				}
+				fmt.Fprintf(stderr, "%d/%d %-28s %-9s %8.0f/s  p50 %.2f ms  p99 %.2f ms  %.1f µs CPU\n",
+					round+1, c.Rounds, r.name, cl.name, s.rate, s.p50, s.p99, s.cpu)
+				t.add(r.name, cl.name, s)
+			}
+		}
+	}
+	t.write(stdout, rows)
+	return nil
+}
+
+// rows picks the rows that were asked for.
+func (c *config) rows() []row {
+	if len(c.Rows) == 0 {
+		return allRows
+	}
+	var out []row
+	for _, r := range allRows {
+		if slices.ContainsFunc(c.Rows, func(p string) bool { return strings.HasPrefix(r.name, p) }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
