@@ -6,7 +6,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,7 +22,6 @@ const (
 	rowsAtOnce     = 16
 	patience       = 3 * time.Second
 	oraclePatience = 10 * time.Second
-	missingFile    = "testdata/missing.txt"
 )
 
 // TestConversations talks all rows with a node of ours, or with the broker at ORACLE_URL.
@@ -44,19 +42,12 @@ func TestConversations(t *testing.T) {
 		}
 		return
 	}
-	missing := readMissing(t, to)
 	errs := make([]error, len(rows))
 	each(rows, func(i int, r *row) { errs[i] = newTalk(to, r).replay() })
 	for i, r := range rows {
 		t.Run(r.file+"/"+r.name, func(t *testing.T) {
-			always, known := missing[r.file+"/"+r.name]
-			switch err := errs[i]; {
-			case known && always && err == nil:
-				t.Errorf("agrees now: remove it from %s", missingFile)
-			case known:
-				t.Skip("known to be missing")
-			case err != nil:
-				t.Error(err)
+			if errs[i] != nil {
+				t.Error(errs[i])
 			}
 		})
 	}
@@ -159,23 +150,6 @@ func dialectOf(t *testing.T, to target) dialect {
 	return 0
 }
 
-// readMissing returns the rows whose feature our broker still lacks; false for those that
-// it answers rightly at times, marked by "? ".
-func readMissing(t *testing.T, to target) map[string]bool {
-	m := map[string]bool{}
-	b, err := os.ReadFile(missingFile)
-	if err != nil || to.dialect != ours {
-		return m
-	}
-	for _, l := range strings.Split(string(b), "\n") {
-		if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "#") {
-			name, sometimes := strings.CutPrefix(l, "? ")
-			m[name] = !sometimes
-		}
-	}
-	return m
-}
-
 // TestRowsAreSound checks the files themselves.
 func TestRowsAreSound(t *testing.T) {
 	rows, err := readRows()
@@ -197,11 +171,6 @@ func TestRowsAreSound(t *testing.T) {
 		}
 		if differs != (r.why != "") {
 			t.Errorf("%s: an intended difference needs a reason (why), and a reason a difference", name)
-		}
-	}
-	for name := range readMissing(t, target{dialect: ours}) {
-		if !seen[name] {
-			t.Errorf("%s names %s, which is no row", missingFile, name)
 		}
 	}
 	t.Logf("%d rows", len(rows))
