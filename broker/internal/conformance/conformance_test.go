@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"strings"
 	"slices"
 	"sync"
 	"testing"
@@ -140,7 +141,7 @@ func dialectOf(t *testing.T, to target) dialect {
 		switch {
 		case m == nil:
 			t.Fatalf("no version in %s", e.line)
-		case m[1] != "RabbitMQ":
+		case m[1] != "RabbitMQ" || strings.Contains(e.line, "+warren."):
 			return ours
 		}
 		return dialect(m[2][0])

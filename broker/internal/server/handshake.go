@@ -295,6 +295,13 @@ func capability(client message.Table, name string) bool {
 	return b
 }
 
+// Clients look at product and version to know what they may ask for: they hear whose
+// behaviour this is. The platform tells the broker's own name and version.
+const (
+	compatibleProduct = "RabbitMQ"
+	compatibleVersion = "4.3.0"
+)
+
 // properties returns what the server tells of itself. Clients look at the capabilities
 // before they use what the specification lacks.
 func (s *Server) properties() message.Table {
@@ -311,9 +318,9 @@ func (s *Server) properties() message.Table {
 		{Key: "capabilities", Value: able},
 		{Key: "cluster_name", Value: s.cfg.ClusterName},
 		{Key: "copyright", Value: "Warren contributors"},
-		{Key: "information", Value: "Apache License 2.0"},
-		{Key: "platform", Value: "Go " + runtime.Version()[2:]},
-		{Key: "product", Value: "Warren"},
-		{Key: "version", Value: s.cfg.Version},
+		{Key: "information", Value: "Warren speaks RabbitMQ's protocol. Apache License 2.0"},
+		{Key: "platform", Value: "Warren " + s.cfg.Version + ", Go " + runtime.Version()[2:]},
+		{Key: "product", Value: compatibleProduct},
+		{Key: "version", Value: compatibleVersion + "+warren." + s.cfg.Version},
 	}
 }

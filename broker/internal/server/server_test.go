@@ -376,7 +376,8 @@ func TestLogin(t *testing.T) {
 	if err != nil {
 		t.Fatalf("AMQPLAIN: %v", err)
 	}
-	if p := c.Properties; p["product"] != "Warren" || p["version"] != "0.0.0" {
+	if p := c.Properties; p["product"] != "RabbitMQ" || p["version"] != "4.3.0+warren.0.0.0" ||
+		!strings.HasPrefix(p["platform"].(string), "Warren 0.0.0, Go ") {
 		t.Errorf("server properties %v", p)
 	}
 	if err := c.UpdateSecret("guest", "why not"); err != nil {
