@@ -63,6 +63,22 @@ func StartCluster(t testing.TB, size int, options ...func(*broker.Config)) *Clus
 	return c
 }
 
+// Join adds a node to the cluster, and waits until it is ready.
+func (c *Cluster) Join(name string, options ...func(*broker.Config)) *Node {
+	first := c.Nodes[0]
+	first.t.Helper()
+	n := newNode(first.t, name, nil, options)
+	for _, m := range c.Nodes {
+		if m.stop != nil {
+			n.cfg.Join = m.b.PeerAddr()
+		}
+	}
+	n.Start()
+	n.AwaitReady()
+	c.Nodes = append(c.Nodes, n)
+	return n
+}
+
 // URLs returns the AMQP URLs of the nodes.
 func (c *Cluster) URLs() []string {
 	urls := make([]string, 0, len(c.Nodes))
@@ -157,6 +173,20 @@ func (n *Node) Stop() {
 func (n *Node) Kill() {
 	n.b.Kill()
 	n.Stop()
+}
+
+// AwaitFailure waits until the node stops by itself, and returns why.
+func (n *Node) AwaitFailure() error {
+	n.t.Helper()
+	select {
+	case err := <-n.done:
+		n.stop()
+		n.stop = nil
+		return err
+	case <-time.After(readyTimeout):
+		n.t.Fatalf("%s goes on", n.cfg.Name)
+		return nil
+	}
 }
 
 // Wipe deletes what a stopped node keeps.

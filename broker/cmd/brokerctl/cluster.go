@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -73,6 +74,49 @@ func (c *joinClusterCmd) Run(s *session) error {
 	}
 	s.heading("Clustering node %s with %s", self.name, overview.Node)
 	return s.client.call(s.ctx, http.MethodPost, "/api/cluster/join", map[string]any{"peer": overview.Peer, "force": c.Force}, nil)
+}
+
+type forgetCmd struct {
+	Node  string `arg:"" help:"Name of the node."`
+	Force bool   `help:"Even if the node runs. It stops when its places are taken."`
+}
+
+// Run implements the command.
+func (c *forgetCmd) Run(s *session) error {
+	s.heading("Removing node %s from the cluster", c.Node)
+	return s.client.call(s.ctx, http.MethodDelete, fmt.Sprintf("/api/cluster/nodes/%s?force=%t", url.PathEscape(c.Node), c.Force), nil, nil)
+}
+
+type quorumStatusCmd struct {
+	Queue string `arg:"" help:"Name of the queue."`
+}
+
+// Run implements the command.
+func (c *quorumStatusCmd) Run(s *session) error {
+	var q struct {
+		Group   uint64 `json:"placement_group"`
+		Commit  uint64 `json:"commit_index"`
+		Applied uint64 `json:"last_applied"`
+		Last    uint64 `json:"last_index"`
+		Term    uint64
+		Members []struct {
+			Node, Role, State string
+			Synced            uint64 `json:"synced_index"`
+			Behind            uint64 `json:"entries_behind"`
+			Percent           int
+		}
+	}
+	path := fmt.Sprintf("/api/queues/quorum/%s/%s/status", url.PathEscape(s.vhost), url.PathEscape(c.Queue))
+	if err := s.client.call(s.ctx, http.MethodGet, path, nil, &q); err != nil {
+		return err
+	}
+	s.heading("Status of quorum queue %s in vhost %s ...", c.Queue, s.vhost)
+	s.heading("Placement group %d, term %d, log ends at %d, committed up to %d, applied up to %d", q.Group, q.Term, q.Last, q.Commit, q.Applied)
+	s.heading("node\trole\tstate\tsynced\tbehind\tpercent")
+	for _, m := range q.Members {
+		fmt.Fprintf(s.out, "%s\t%s\t%s\t%d\t%d\t%d\n", m.Node, m.Role, m.State, m.Synced, m.Behind, m.Percent)
+	}
+	return nil
 }
 
 type awaitStartupCmd struct {

@@ -75,6 +75,8 @@ type cli struct {
 	CloseConnection closeConnectionCmd `cmd:"" name:"close_connection" help:"Close a client connection: NAME REASON."`
 
 	JoinCluster  joinClusterCmd  `cmd:"" name:"join_cluster" help:"Move the node to the cluster of another node; its own data are given up."`
+	Forget       forgetCmd       `cmd:"" name:"forget_cluster_node" help:"Remove a node from the cluster for good: NODE. Queues that only it had are lost."`
+	QuorumStatus quorumStatusCmd `cmd:"" name:"quorum_status" help:"Show how a replicated queue stands with its members: QUEUE."`
 	AwaitStartup awaitStartupCmd `cmd:"" name:"await_startup" help:"Wait until the node can serve clients."`
 }
 

@@ -98,7 +98,9 @@ func (h *handler) clusterRoutes() []route {
 		{http.MethodGet, "/api/queues", anyUser, h.queues},
 		{http.MethodGet, "/api/queues/{vhost}", anyUser, h.queues},
 		{http.MethodGet, "/api/queues/{vhost}/{name}", anyUser, h.queue},
+		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", monitor, h.quorumStatus},
 		{http.MethodPost, "/api/cluster/join", admin, h.join},
+		{http.MethodDelete, "/api/cluster/nodes/{node}", admin, h.forget},
 	}
 }
 

@@ -3,6 +3,8 @@ package metadata
 import (
 	"cmp"
 	"slices"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
 )
 
 // Node is one member of the cluster. Addresses are host:port.
@@ -37,6 +39,33 @@ type NodeForget struct{ Name string }
 type GroupVoters struct {
 	ID     uint64
 	Voters []uint64
+}
+
+// forgottenMax bounds how many replicas are remembered to be forgotten.
+const forgottenMax = 1024
+
+// IsForgotten reports whether a replica was removed from the cluster, or replaced.
+func (s *State) IsForgotten(replica uint64) bool { return slices.Contains(s.Forgotten, replica) }
+
+func (s *State) forget(replica uint64) {
+	if s.IsForgotten(replica) {
+		return
+	}
+	s.Forgotten = append(s.Forgotten, replica)
+	s.Forgotten = s.Forgotten[max(0, len(s.Forgotten)-forgottenMax):]
+}
+
+// Votes reports whether a replica still has a vote in any group.
+func (s *State) Votes(replica uint64) bool {
+	if slices.Contains(s.MetaVoters, replica) {
+		return true
+	}
+	for _, g := range s.Groups {
+		if slices.Contains(g.Voters, replica) {
+			return true
+		}
+	}
+	return false
 }
 
 // ByReplica returns the node with that replica id, nil if there is none.
@@ -82,22 +111,33 @@ func (s *State) Desired(g *Group) []uint64 {
 
 // nodeUp adds a node, or notes that it started again. What did not outlive its last
 // run is deleted: exclusive queues of its connections, its non-durable queues.
-func (s *State) nodeUp(n *Node) {
+func (s *State) nodeUp(n *Node) *fault.Error {
+	if s.IsForgotten(n.Replica) {
+		return fault.New(fault.PreconditionFailed, "%s", ForgottenText(n.Name))
+	}
 	old := s.Nodes[n.Name]
 	if old != nil && old.Incarnation > n.Incarnation && old.Replica == n.Replica {
-		return // an old proposal that came late
+		return nil // an old proposal that came late
 	}
 	s.Nodes[n.Name] = n
 	if old != nil && (old.Incarnation != n.Incarnation || old.Replica != n.Replica) {
 		s.endRun(old)
 		if old.Replica != n.Replica {
 			s.dropHomed(n.Name)
+			s.forget(old.Replica)
 			for _, id := range s.GroupIDs() {
 				s.changed(Change{Kind: GroupSet, Group: id})
 			}
 		}
 	}
 	s.changed(Change{Kind: NodeSet, Node: n.Name})
+	return nil
+}
+
+// ForgottenText says why a node that was removed can't come back as it was.
+func ForgottenText(name string) string {
+	return "node " + name + " was removed from the cluster, or replaced: its data are no part of it any more; " +
+		"with an empty data directory it can join again as a new member"
 }
 
 func (s *State) nodeDown(d *NodeDown) {
@@ -133,13 +173,8 @@ func (s *State) nodeForget(f *NodeForget) {
 	s.endRun(n)
 	s.dropHomed(f.Name)
 	delete(s.Nodes, f.Name)
-	for _, id := range s.GroupIDs() {
-		g := s.Groups[id]
-		if i := slices.Index(g.Members, f.Name); i >= 0 {
-			g.Members = slices.Delete(slices.Clone(g.Members), i, i+1)
-			s.changed(Change{Kind: GroupSet, Group: id})
-		}
-	}
+	s.forget(n.Replica)
+	s.replaceMember(f.Name, s.NodeNames())
 	s.changed(Change{Kind: NodeGone, Node: f.Name})
 }
 
@@ -154,6 +189,54 @@ func (s *State) groupsSet(groups []*Group) {
 		}
 		s.changed(Change{Kind: GroupSet, Group: g.ID})
 	}
+}
+
+// replaceMember gives the groups of a node to others: each to one of nodes that is no
+// member yet and holds the fewest. Where there is none, the group shrinks.
+func (s *State) replaceMember(name string, nodes []string) {
+	held := s.Held()
+	for _, id := range s.GroupIDs() {
+		g := s.Groups[id]
+		i := slices.Index(g.Members, name)
+		if i < 0 {
+			continue
+		}
+		size := len(g.Members)
+		g.Members = FillMembers(slices.Delete(slices.Clone(g.Members), i, i+1), nodes, size, held)
+		if len(g.Members) == size {
+			held[g.Members[size-1]]++
+		}
+		s.changed(Change{Kind: GroupSet, Group: id})
+	}
+}
+
+// Held returns how many groups each node should hold.
+func (s *State) Held() map[string]int {
+	held := map[string]int{}
+	for _, g := range s.Groups {
+		for _, m := range g.Members {
+			held[m]++
+		}
+	}
+	return held
+}
+
+// FillMembers adds nodes to members until there are want of them, those that hold the
+// fewest groups first.
+func FillMembers(members, nodes []string, want int, held map[string]int) []string {
+	for len(members) < want {
+		best := ""
+		for _, name := range nodes {
+			if !slices.Contains(members, name) && (best == "" || held[name] < held[best]) {
+				best = name
+			}
+		}
+		if best == "" {
+			break
+		}
+		members = append(members, best)
+	}
+	return members
 }
 
 func (s *State) groupVoters(v *GroupVoters) {

@@ -142,3 +142,28 @@ func TestUsers(t *testing.T) {
 		t.Fatal("a cluster was formed twice")
 	}
 }
+
+func TestForgottenNodes(t *testing.T) {
+	s := formed(t)
+	s.must(&Command{NodeUp: &Node{Name: "c", Replica: 13, Incarnation: 1}})
+	s.must(&Command{NodeUp: &Node{Name: "d", Replica: 14, Incarnation: 1}})
+	s.must(&Command{GroupsSet: []*Group{
+		{ID: 2000, Members: []string{"a", "b", "c"}}, {ID: 2001, Members: []string{"b", "c", "d"}}, {ID: 2002, Members: []string{"a", "c", "d"}},
+	}})
+	s.must(&Command{NodeForget: &NodeForget{"c"}})
+	for id, want := range map[uint64][]string{2000: {"a", "b", "d"}, 2001: {"b", "d", "a"}, 2002: {"a", "d", "b"}} {
+		if got := s.Groups[id].Members; !slices.Equal(got, want) {
+			t.Errorf("group %d has members %v, want %v", id, got, want)
+		}
+	}
+	s.must(&Command{NodeUp: &Node{Name: "d", Replica: 24, Incarnation: 1}}) // with an empty data directory
+	for _, replica := range []uint64{13, 14} {
+		s.refused(&Command{NodeUp: &Node{Name: "c", Replica: replica, Incarnation: 2}}, fault.PreconditionFailed, ForgottenText("c"))
+	}
+	s.must(&Command{NodeUp: &Node{Name: "c", Replica: 23, Incarnation: 1}})
+	s.must(&Command{NodeForget: &NodeForget{"b"}})
+	s.must(&Command{NodeForget: &NodeForget{"d"}})
+	if got := s.Groups[2001].Members; !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("a group that nobody can fill has members %v", got)
+	}
+}

@@ -66,7 +66,7 @@ func (s *State) Apply(b []byte) Result {
 	case c.Form != nil:
 		s.form(c.Form)
 	case c.NodeUp != nil:
-		s.nodeUp(c.NodeUp)
+		r.Fault = s.nodeUp(c.NodeUp)
 	case c.NodeDown != nil:
 		s.nodeDown(c.NodeDown)
 	case c.NodeForget != nil:

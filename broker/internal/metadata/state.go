@@ -23,6 +23,9 @@ type State struct {
 	Users     map[string]*User
 	// MetaVoters are the replicas that hold the topology, as its leader last said.
 	MetaVoters []uint64
+	// Forgotten are replicas whose data are no part of the cluster any more, the latest
+	// last: one that comes back with what it once knew is sent away.
+	Forgotten []uint64 `json:",omitempty"`
 	// Proposers are, by replica, the proposals that were applied lately: one that is
 	// proposed again because its fate was unknown must not be carried out twice, perhaps
 	// behind later ones.

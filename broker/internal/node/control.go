@@ -254,7 +254,7 @@ func (n *Node) manageGroups() {
 	for _, id := range n.topology.GroupIDs() {
 		g := *n.topology.Groups[id]
 		if len(g.Members) < members {
-			g.Members = addMembers(slices.Clone(g.Members), nodes, members, held)
+			g.Members = metadata.FillMembers(slices.Clone(g.Members), nodes, members, held)
 			set = append(set, &g)
 		}
 		for _, m := range g.Members {
@@ -268,7 +268,7 @@ func (n *Node) manageGroups() {
 	next := n.topology.NextID
 	for i := len(n.topology.Groups); i < want; i++ {
 		next++
-		g := &metadata.Group{ID: next, Members: addMembers(nil, nodes, members, held)}
+		g := &metadata.Group{ID: next, Members: metadata.FillMembers(nil, nodes, members, held)}
 		for _, m := range g.Members {
 			held[m]++
 		}
@@ -282,20 +282,6 @@ func (n *Node) manageGroups() {
 			n.cfg.Logger.Warn("placement groups not set", "error", err)
 		}
 	}
-}
-
-// addMembers fills members up with the nodes that hold the fewest groups.
-func addMembers(members, nodes []string, want int, held map[string]int) []string {
-	for len(members) < want {
-		best := ""
-		for _, name := range nodes {
-			if !slices.Contains(members, name) && (best == "" || held[name] < held[best]) {
-				best = name
-			}
-		}
-		members = append(members, best)
-	}
-	return members
 }
 
 // manageDown deletes what was bound to the run of a node that stays down.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/auth"
 	"github.com/warren-mq/warren/broker/internal/cluster"
+	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/raftnode"
 )
@@ -22,11 +23,11 @@ type call struct {
 	VHost, User string         // count
 	Name        string         // close
 	Reason      string
-	Group       uint64 // block
+	Group       uint64 // block, group
 	Queue, Base uint64
 }
 
-// The calls. The last five are answered to members of the cluster only.
+// The calls. Those behind join are answered to members of the cluster only.
 const (
 	callProbe       = "probe"
 	callJoin        = "join"
@@ -35,6 +36,7 @@ const (
 	callConnections = "connections"
 	callClose       = "close"
 	callBlock       = "block"
+	callGroup       = "group"
 )
 
 // callReply answers it.
@@ -42,9 +44,11 @@ type callReply struct {
 	Error     string
 	Name      string
 	ClusterID string
+	Forgotten bool              // the asker is no member any more
 	Peers     map[uint64]string // the members' peer addresses
 	Queues    []QueueStatus
 	Block     []byte
+	Raft      raftnode.GroupStatus
 
 	Counts      counts
 	Connections []ConnectionStatus
@@ -66,13 +70,16 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 	}
 	switch c.Op {
 	case callProbe:
+		n.topologyMu.RLock()
+		r.Forgotten = n.topology.IsForgotten(from.Replica) && !n.topology.Votes(from.Replica)
+		n.topologyMu.RUnlock()
 	case callJoin:
 		if err := n.admit(c.Node); err != nil {
 			r.Error = err.Error()
 		}
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
-	case callQueues, callCount, callConnections, callClose, callBlock:
+	case callQueues, callCount, callConnections, callClose, callBlock, callGroup:
 		if from.ClusterID == r.ClusterID {
 			n.answerMember(c, &r)
 		}
@@ -100,6 +107,11 @@ func (n *Node) answerMember(c call, r *callReply) {
 	case callBlock:
 		var err error
 		if r.Block, err = n.blockHere(c.Group, c.Queue, c.Base); err != nil {
+			r.Error = err.Error()
+		}
+	case callGroup:
+		var err error
+		if r.Raft, err = n.groupHere(n.ctx, c.Group); err != nil {
 			r.Error = err.Error()
 		}
 	}
@@ -157,6 +169,7 @@ func (n *Node) run() {
 	}
 	n.tasks.Go(n.register)
 	n.tasks.Go(n.watchResources)
+	n.tasks.Go(n.watchMembership)
 	n.control()
 }
 
@@ -280,8 +293,12 @@ func (n *Node) register() {
 			return
 		}
 		if n.metaLeader.Load() != 0 {
-			if _, err := n.propose(n.ctx, &metadata.Command{NodeUp: n.record()}); err == nil {
+			_, err := n.propose(n.ctx, &metadata.Command{NodeUp: n.record()})
+			switch {
+			case err == nil:
 				continue
+			case fault.KindOf(err) == fault.PreconditionFailed:
+				return // forgotten: watchMembership ends it
 			}
 		}
 		_ = sleep(n.ctx, readyInterval)

@@ -147,6 +147,8 @@ func (g *Group) handle(ev any) {
 		e.c.Saved()
 	case transferEvent:
 		g.transfer(e.to)
+	case statusEvent:
+		e.answer(g.status())
 	case campaignEvent:
 		_ = g.rn.Campaign()
 	default:

@@ -1,0 +1,33 @@
+package management
+
+import (
+	"net/http"
+)
+
+// forget removes a node from the cluster; ?force=true also one that runs.
+func (h *handler) forget(w http.ResponseWriter, r *request) error {
+	if err := h.b.Node().Forget(r.Context(), param(r, "node"), r.URL.Query().Get("force") == "true"); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// quorumStatus tells how a replicated queue stands with its members.
+func (h *handler) quorumStatus(w http.ResponseWriter, r *request) error {
+	s, err := h.b.Node().Quorum(r.Context(), param(r, "vhost"), param(r, "name"))
+	if err != nil {
+		return err
+	}
+	members := make([]map[string]any, 0, len(s.Members))
+	for _, m := range s.Members {
+		members = append(members, map[string]any{
+			"node": m.Node, "role": m.Role, "state": m.State, "synced_index": m.Synced, "entries_behind": m.Behind, "percent": m.Percent,
+		})
+	}
+	write(w, http.StatusOK, map[string]any{
+		"placement_group": s.Group, "leader": s.Leader, "term": s.Term, "last_index": s.Last, "commit_index": s.Commit,
+		"last_applied": s.Applied, "members": members,
+	})
+	return nil
+}
