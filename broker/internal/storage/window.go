@@ -64,18 +64,19 @@ func (w *window) find(from int64, epoch uint64) (int64, bool, error) {
 		if err != nil {
 			return 0, false, err
 		}
-		next := off + int64(len(piece)+batchAlignBytes-1)/batchAlignBytes*batchAlignBytes
-		for i := 0; i < len(piece); i += batchAlignBytes {
-			if piece[i] != batchMagic&0xff {
+		i := 0
+		for ; i+batchHeaderBytes <= len(piece); i += batchAlignBytes {
+			// A recycled segment is full of older batches: reading on for each would take seconds.
+			if binary.LittleEndian.Uint32(piece[i:]) != batchMagic || binary.LittleEndian.Uint64(piece[i+8:]) != epoch {
 				continue
 			}
 			if _, _, _, ok, err := w.batch(off+int64(i), epoch); ok || err != nil {
 				return off + int64(i), ok, err
 			}
-			next = off + int64(i) + batchAlignBytes // the window may have moved
+			i += batchAlignBytes // and the window may have moved
 			break
 		}
-		off = next
+		off += int64(i)
 	}
 	return 0, false, nil
 }
