@@ -143,7 +143,7 @@ func (s *State) queueMoved(m *QueueMoved) {
 	moved := *q
 	moved.Group, moved.Node, moved.Target = q.Target, "", 0
 	s.replace(&moved)
-	s.changed(Change{Kind: QueueSet, Queue: &moved})
+	s.changed(Change{Kind: QueueSet, Queue: &moved, Was: q})
 }
 
 // replace puts a changed copy in a queue's place: readers may still hold the old one.

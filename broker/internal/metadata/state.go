@@ -156,6 +156,7 @@ func (a *Args) UnmarshalJSON(b []byte) error {
 type Change struct {
 	Kind  ChangeKind
 	Queue *Queue // QueueSet, QueueGone
+	Was   *Queue // QueueSet of a queue that moved: as it was
 	Group uint64 // GroupSet
 	Node  string // NodeSet, NodeGone
 }

@@ -113,19 +113,17 @@ func (n *Node) bury(d queue.DeadLetter, done func(fate)) bool {
 		}
 		return false
 	})
-	targets := n.targets(qs, nil)
-	if len(targets) == 0 {
-		return false
-	}
-	f := &fan{left: len(targets)}
-	n.enqueue(targets, m, ttl, laneCommand{done: func(lost bool) {
-		if last, nack := f.finished(lost); last && nack {
-			done(refused)
-		} else if last {
-			done(stored)
-		}
-	}})
-	return true
+	sent := n.send(qs, nil, m, ttl, func(lanes int) laneCommand {
+		f := &fan{left: lanes}
+		return laneCommand{done: func(lost bool) {
+			if last, nack := f.finished(lost); last && nack {
+				done(refused)
+			} else if last {
+				done(stored)
+			}
+		}}
+	})
+	return len(sent) > 0
 }
 
 // successor makes the message that takes the place of a discarded one. cyclic tells the

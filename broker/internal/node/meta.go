@@ -42,6 +42,7 @@ func (m *metaMachine) Apply(index uint64, data []byte) {
 	}
 	r := n.topology.Apply(data[24:])
 	n.policies.Store(n.topology.PolicyVersion())
+	n.holdMoved(r.Changes)
 	n.topologyMu.Unlock()
 	n.topologyChanged(r.Changes)
 	if replica == n.id.Replica && incarnation == n.id.Incarnation {

@@ -61,6 +61,10 @@ type Node struct {
 	linkSerial atomic.Uint64
 	consumerID atomic.Uint64
 
+	holding atomic.Int32 // how many holds there are
+	holdsMu sync.Mutex
+	holds   map[uint64]*hold // by queue
+
 	store    *store
 	alarms   alarms
 	policies atomic.Uint64 // version of the policies, of which some things follow
@@ -103,7 +107,7 @@ func open(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, id: id, topology: metadata.New(),
 		waiters: map[uint64]chan outcome{}, asked: map[uint64]chan reply{}, peerApplied: map[uint64]uint64{},
-		gates: map[gateKey]*gate{}, links: map[*Link]struct{}{}, serials: map[uint64]struct{}{}, tally: newTally(),
+		gates: map[gateKey]*gate{}, holds: map[uint64]*hold{}, links: map[*Link]struct{}{}, serials: map[uint64]struct{}{}, tally: newTally(),
 		kick: make(chan struct{}, 1), failure: make(chan error, 1),
 	}
 	n.spread.L = &n.spreadMu
@@ -181,11 +185,17 @@ func (n *Node) placeOf(q *metadata.Queue) gateKey {
 // gateOf returns the gate to a queue's group; it fails if its only home is down.
 func (n *Node) gateOf(q *metadata.Queue) (*gate, error) {
 	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	return n.gateOfLocked(q)
+}
+
+func (n *Node) gateOfLocked(q *metadata.Queue) (*gate, error) {
+	if now := n.topology.QueueByID(q.ID); now != nil {
+		q = now // it may have moved
+	}
 	k := n.placeOf(q)
-	node := q.Node
-	n.topologyMu.RUnlock()
 	if isAlone(k.group) && k.home != n.id.Replica && !n.transport.Alive(k.home) {
-		return nil, homeDown(node, q.Name, q.VHost)
+		return nil, homeDown(q.Node, q.Name, q.VHost)
 	}
 	return n.gate(k), nil
 }

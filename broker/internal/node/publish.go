@@ -16,6 +16,7 @@ import (
 // gateTarget is the queues of one group that a message goes to.
 type gateTarget struct {
 	gate   *gate
+	hold   *hold // if not nil, the way there is closed for a moment
 	queues []uint64
 }
 
@@ -73,12 +74,22 @@ func (l *Link) prepare(p *Publication) (err error) {
 // follows once every queue has it. routed is false if it goes nowhere: then nothing
 // follows.
 func (l *Link) Send(channel uint16, number uint64, p *Publication) (routed bool) {
-	l.groups = l.n.targets(p.queues, l.groups[:0])
-	if len(l.groups) == 0 {
-		return false
+	l.groups = l.n.send(p.queues, l.groups[:0], p.Message, p.ttl, func(int) laneCommand {
+		return laneCommand{link: l, channel: channel, number: number}
+	})
+	return len(l.groups) > 0
+}
+
+// send puts a message into the lanes to its queues, and returns where they are: nowhere
+// if there are none. waits says, knowing how many lanes there are, who waits for it.
+func (n *Node) send(qs []*metadata.Queue, into []gateTarget, m *message.Message, ttl int64, waits func(lanes int) laneCommand) []gateTarget {
+	n.topologyMu.RLock() // or a queue may move in between
+	defer n.topologyMu.RUnlock()
+	into = n.targets(qs, into)
+	if len(into) > 0 {
+		n.enqueue(into, m, ttl, waits(len(into)))
 	}
-	l.n.enqueue(l.groups, p.Message, p.ttl, laneCommand{link: l, channel: channel, number: number})
-	return true
+	return into
 }
 
 // enqueue puts a message into the lanes of all its groups; c says who waits.
@@ -93,7 +104,11 @@ func (n *Node) enqueue(groups []gateTarget, m *message.Message, ttl int64, c lan
 		if cmd.link != nil {
 			cmd.link.bytes.Add(int64(len(cmd.bytes)))
 		}
-		t.gate.add(cmd)
+		if t.hold != nil {
+			t.hold.add(cmd)
+		} else {
+			t.gate.add(cmd)
+		}
 	}
 }
 
@@ -170,16 +185,17 @@ func dedupe(qs []*metadata.Queue) []*metadata.Queue {
 }
 
 // targets groups queues by where they are. An unreplicated queue whose node is gone
-// gets nothing, as if it were not bound.
+// gets nothing, as if it were not bound. The caller holds topologyMu.
 func (n *Node) targets(qs []*metadata.Queue, into []gateTarget) []gateTarget {
 next:
 	for _, q := range qs {
-		g, err := n.gateOf(q)
+		g, err := n.gateOfLocked(q)
 		if err != nil {
 			continue
 		}
+		h := n.holdOf(q.ID)
 		for i := range into {
-			if into[i].gate == g {
+			if into[i].gate == g && into[i].hold == nil && h == nil {
 				into[i].queues = append(into[i].queues, q.ID)
 				continue next
 			}
@@ -187,10 +203,10 @@ next:
 		if len(into) < cap(into) {
 			into = into[:len(into)+1]
 			t := &into[len(into)-1]
-			t.gate, t.queues = g, append(t.queues[:0], q.ID)
+			t.gate, t.hold, t.queues = g, h, append(t.queues[:0], q.ID)
 			continue
 		}
-		into = append(into, gateTarget{g, []uint64{q.ID}})
+		into = append(into, gateTarget{g, h, []uint64{q.ID}})
 	}
 	return into
 }

@@ -40,6 +40,7 @@ const (
 	opGet     requestOp = "get"     // one message
 	opPurge   requestOp = "purge"   // removes what is ready
 	opProbe   requestOp = "probe"   // checks the conditions of a delete
+	opMoved   requestOp = "moved"   // waits until all that came to a queue's old place is at the new one
 )
 
 // reply is the answer to a request.
@@ -66,6 +67,12 @@ func (r *reply) fault() error {
 
 // ask sends a request to the leader of a gate's group until it is answered.
 func (n *Node) ask(ctx context.Context, g *gate, r request) (reply, error) {
+	if h := n.holdOf(r.Queue); h != nil && r.Op != opMoved { // what was published comes first
+		select {
+		case <-h.done:
+		case <-ctx.Done():
+		}
+	}
 	r.From, r.Group, r.After = n.origin(), g.group, g.lastWaiting()
 	answer := make(chan reply, 1)
 	n.waitersMu.Lock()
@@ -92,7 +99,7 @@ func (n *Node) ask(ctx context.Context, g *gate, r request) (reply, error) {
 			}
 			sent = false
 		case <-retry.C:
-			if to := n.whereIs(r.Queue); to != nil && to != g {
+			if to := n.whereIs(r.Queue); to != nil && to != g && r.Op != opMoved {
 				g, r.Group, r.After, sent = to, to.group, to.lastWaiting(), false
 			}
 			if now := g.currentEpoch(); !sent || now != epoch {
@@ -206,6 +213,15 @@ func (m *shardMachine) request(r request) {
 		return
 	}
 	q := m.shard.Queue(r.Queue)
+	if r.Op == opMoved {
+		if q == nil || m.shard.LaneAt(r.From) >= r.After && q.Forwarded() {
+			r.answer(reply{ID: r.ID})
+			return
+		}
+		r.deadline = m.n.now().Add(holdMax)
+		m.requests = append(m.requests, r)
+		return
+	}
 	if q != nil && q.Sealed() {
 		r.answer(reply{ID: r.ID, NotLeader: true}) // it moves: the asker looks again where it is
 		return

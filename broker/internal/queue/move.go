@@ -140,6 +140,9 @@ func (q *Queue) putSlots(b []byte) error {
 	return nil
 }
 
+// Forwarded reports whether nothing is left to be forwarded from a queue that has moved.
+func (q *Queue) Forwarded() bool { return q.sealed && len(q.kept) == 0 }
+
 // TakeKept returns the commands kept for forwarding since the last call.
 func (q *Queue) TakeKept() [][]byte {
 	if q.lead == nil || q.lead.forwarded >= len(q.kept) {
