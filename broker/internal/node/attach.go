@@ -135,7 +135,9 @@ func (m *shardMachine) endConsumers(match func(queue.ConsumerKey) bool) {
 
 // endConsumer says if the queue goes with its last consumer.
 func (m *shardMachine) endConsumer(q *queue.Queue, c *queue.Consumer) bool {
-	if held := q.Down(c); len(held) > 0 {
+	// Of a queue that moves, the new place only knows what consumers claim to hold: a return
+	// that is forwarded there would take it from them.
+	if held := q.Down(c); len(held) > 0 && !q.Sealed() {
 		m.own = queue.AppendReturn(m.own, q.ID, true, held)
 	}
 	return m.autoDelete(q)
