@@ -94,6 +94,9 @@ const MessageBytesLimit = 512 << 20
 const (
 	shutdownTimeout   = 10 * time.Second
 	headerReadTimeout = 5 * time.Second
+	readyInterval     = 20 * time.Millisecond
+	// drainNotice is how long proxies have to see that a node goes into maintenance.
+	drainNotice = 2 * time.Second
 )
 
 func (c *Config) setDefaults() {
@@ -263,13 +266,7 @@ func (n *Node) serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	accepted := make(chan error, 1)
-	go func() {
-		err := n.inner.AwaitReady(ctx)
-		if err == nil {
-			err = n.accept(ctx)
-		}
-		accepted <- err
-	}()
+	go func() { accepted <- n.serveClients(ctx) }()
 	var err error
 	waiting := true
 	select {
@@ -280,10 +277,10 @@ func (n *Node) serve(ctx context.Context) error {
 		waiting = false
 	}
 	cancel()
-	_ = n.closeListeners(nil) // Serve may have closed them
 	if waiting {
 		<-accepted
 	}
+	_ = n.closeListeners(nil) // Serve may have closed them
 	n.mu.Lock()
 	killed := n.killed
 	n.mu.Unlock()
@@ -297,6 +294,56 @@ func (n *Node) serve(ctx context.Context) error {
 	n.inner.HandOver()
 	err = errors.Join(err, n.amqp.Shutdown(stop))
 	return errors.Join(err, n.inner.Kill())
+}
+
+// serveClients accepts clients whenever the node is ready, and sends them away when it goes
+// into maintenance: proxies see that it is not ready, then the queues get other leaders,
+// then the addresses are closed, then the connections.
+func (n *Node) serveClients(ctx context.Context) error {
+	for listening := true; ; {
+		for err := n.inner.Ready(); err != nil; err = n.inner.Ready() {
+			if listening && n.inner.Drained() {
+				listening = false
+				_ = n.closeListeners(nil) // Serve may have closed them
+			}
+			if ctx.Err() != nil {
+				return nil
+			}
+			n.pause(ctx, readyInterval)
+		}
+		if !listening {
+			if err := n.listenAMQP(); err != nil {
+				return err
+			}
+			listening = true
+		}
+		onDuty, leave := context.WithCancel(ctx)
+		drained := make(chan bool, 1)
+		go func() {
+			defer leave()
+			err := n.inner.AwaitDrained(onDuty)
+			if err == nil {
+				n.pause(onDuty, drainNotice)
+				n.inner.HandOver()
+			}
+			drained <- err == nil
+		}()
+		err := n.accept(onDuty)
+		leave()
+		if !<-drained || err != nil || ctx.Err() != nil {
+			return err
+		}
+		n.inner.SendAway()
+	}
+}
+
+func (n *Node) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // reopen starts again as a blank member of another cluster.

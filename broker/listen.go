@@ -76,14 +76,18 @@ func (n *Node) listenAMQP() (err error) {
 	if n.amqpL, err = listen(c.Listen); err != nil {
 		return fmt.Errorf("AMQP address: %w", err)
 	}
-	c.Listen = n.amqpL.Addr().String()
+	if addr := n.amqpL.Addr().String(); c.Listen != addr { // others read it meanwhile
+		c.Listen = addr
+	}
 	if c.TLS.Listen == "" {
 		return nil
 	}
 	if n.tlsL, err = listen(c.TLS.Listen); err != nil {
 		return fmt.Errorf("AMQPS address: %w", err)
 	}
-	c.TLS.Listen = n.tlsL.Addr().String()
+	if addr := n.tlsL.Addr().String(); c.TLS.Listen != addr {
+		c.TLS.Listen = addr
+	}
 	return nil
 }
 

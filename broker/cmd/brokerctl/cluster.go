@@ -17,6 +17,7 @@ type nodeStatus struct {
 	Management string
 	Peer       string
 	Leader     bool `json:"metadata_leader"`
+	Drained    bool `json:"being_drained"`
 }
 
 // Run implements the command.
@@ -39,6 +40,9 @@ func (c *clusterStatusCmd) Run(s *session) error {
 		state, role := "down", "follower"
 		if n.Running {
 			state = "running"
+		}
+		if n.Running && n.Drained {
+			state = "maintenance"
 		}
 		if n.Leader {
 			role = "leader"
@@ -85,6 +89,39 @@ type forgetCmd struct {
 func (c *forgetCmd) Run(s *session) error {
 	s.heading("Removing node %s from the cluster", c.Node)
 	return s.client.call(s.ctx, http.MethodDelete, fmt.Sprintf("/api/cluster/nodes/%s?force=%t", url.PathEscape(c.Node), c.Force), nil, nil)
+}
+
+type drainCmd struct {
+	Node string `arg:"" optional:"" help:"Name of the node."`
+}
+
+// Run implements the command.
+func (c *drainCmd) Run(s *session) error {
+	return maintain(s, c.Node, http.MethodPut, "Will put node %s into maintenance mode")
+}
+
+type reviveCmd struct {
+	Node string `arg:"" optional:"" help:"Name of the node."`
+}
+
+// Run implements the command.
+func (c *reviveCmd) Run(s *session) error {
+	return maintain(s, c.Node, http.MethodDelete, "Will revive node %s from maintenance mode")
+}
+
+func maintain(s *session, name, method, heading string) error {
+	if name == "" {
+		if len(s.client.nodes) != 1 {
+			return fmt.Errorf("%w: name the node, or ask it itself with -n", errUsage)
+		}
+		var overview struct{ Node string }
+		if err := s.client.call(s.ctx, http.MethodGet, "/api/overview", nil, &overview); err != nil {
+			return err
+		}
+		name = overview.Node
+	}
+	s.heading(heading, name)
+	return s.client.call(s.ctx, method, "/api/cluster/nodes/"+url.PathEscape(name)+"/maintenance", nil, nil)
 }
 
 type quorumStatusCmd struct {

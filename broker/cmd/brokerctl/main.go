@@ -76,6 +76,8 @@ type cli struct {
 
 	JoinCluster  joinClusterCmd  `cmd:"" name:"join_cluster" help:"Move the node to the cluster of another node; its own data are given up."`
 	Forget       forgetCmd       `cmd:"" name:"forget_cluster_node" help:"Remove a node from the cluster for good: NODE. Queues that only it had are lost."`
+	Drain        drainCmd        `cmd:"" name:"drain" help:"Put a node into maintenance: its leaderships and its clients go to others. NODE, or the one that -n names."`
+	Revive       reviveCmd       `cmd:"" name:"revive" help:"End the maintenance of a node."`
 	QuorumStatus quorumStatusCmd `cmd:"" name:"quorum_status" help:"Show how a replicated queue stands with its members: QUEUE."`
 	AwaitStartup awaitStartupCmd `cmd:"" name:"await_startup" help:"Wait until the node can serve clients."`
 }

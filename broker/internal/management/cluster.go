@@ -1,8 +1,6 @@
 package management
 
-import (
-	"net/http"
-)
+import "net/http"
 
 // forget removes a node from the cluster; ?force=true also one that runs.
 func (h *handler) forget(w http.ResponseWriter, r *request) error {
@@ -29,5 +27,14 @@ func (h *handler) quorumStatus(w http.ResponseWriter, r *request) error {
 		"placement_group": s.Group, "leader": s.Leader, "term": s.Term, "last_index": s.Last, "commit_index": s.Commit,
 		"last_applied": s.Applied, "members": members,
 	})
+	return nil
+}
+
+// drain puts a node into maintenance (PUT), or ends that (DELETE).
+func (h *handler) drain(w http.ResponseWriter, r *request) error {
+	if err := h.b.Node().Drain(r.Context(), param(r, "node"), r.Method == http.MethodPut); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -23,7 +23,8 @@ func (h *handler) nodes(w http.ResponseWriter, _ *request) error {
 	for _, m := range nodes {
 		list = append(list, map[string]any{
 			"name": m.Name, "type": "disc", "running": m.Running, "metadata_leader": m.Leader,
-			"amqp": m.AMQP, "management": m.Management, "peer": m.Peer,
+			"being_drained": m.Drained,
+			"amqp":          m.AMQP, "management": m.Management, "peer": m.Peer,
 		})
 	}
 	write(w, http.StatusOK, list)

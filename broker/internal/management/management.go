@@ -101,6 +101,8 @@ func (h *handler) clusterRoutes() []route {
 		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", monitor, h.quorumStatus},
 		{http.MethodPost, "/api/cluster/join", admin, h.join},
 		{http.MethodDelete, "/api/cluster/nodes/{node}", admin, h.forget},
+		{http.MethodPut, "/api/cluster/nodes/{node}/maintenance", admin, h.drain},
+		{http.MethodDelete, "/api/cluster/nodes/{node}/maintenance", admin, h.drain},
 	}
 }
 

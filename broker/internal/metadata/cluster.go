@@ -34,6 +34,12 @@ type NodeDown struct {
 // NodeForget removes a node from the cluster for good.
 type NodeForget struct{ Name string }
 
+// NodeDrain puts a node into maintenance, or ends that.
+type NodeDrain struct {
+	Name string
+	On   bool
+}
+
 // GroupVoters is a group's leader's word on who holds it. The topology's own group has
 // an id below those of the placement groups.
 type GroupVoters struct {
@@ -165,6 +171,19 @@ func (s *State) dropHomed(node string) {
 	}
 }
 
+func (s *State) nodeDrain(d *NodeDrain) *fault.Error {
+	if s.Nodes[d.Name] == nil {
+		return fault.New(fault.NotFound, "no node '%s' in the cluster", d.Name)
+	}
+	if d.On {
+		s.Drained[d.Name] = true
+	} else {
+		delete(s.Drained, d.Name)
+	}
+	s.changed(Change{Kind: NodeSet, Node: d.Name})
+	return nil
+}
+
 func (s *State) nodeForget(f *NodeForget) {
 	n := s.Nodes[f.Name]
 	if n == nil {
@@ -173,6 +192,7 @@ func (s *State) nodeForget(f *NodeForget) {
 	s.endRun(n)
 	s.dropHomed(f.Name)
 	delete(s.Nodes, f.Name)
+	delete(s.Drained, f.Name)
 	s.forget(n.Replica)
 	s.replaceMember(f.Name, s.NodeNames())
 	s.changed(Change{Kind: NodeGone, Node: f.Name})

@@ -167,3 +167,25 @@ func TestForgottenNodes(t *testing.T) {
 		t.Errorf("a group that nobody can fill has members %v", got)
 	}
 }
+
+func TestMaintenance(t *testing.T) {
+	s := formed(t)
+	for range 2 {
+		s.must(&Command{NodeDrain: &NodeDrain{"a", true}})
+	}
+	s.must(&Command{NodeUp: &Node{Name: "a", Replica: 11, Incarnation: 2}}) // it outlives a restart
+	again := New()
+	if err := again.Restore(s.Capture()); err != nil || !again.Drained["a"] || again.Drained["b"] {
+		t.Fatalf("drained %v, %v", again.Drained, err)
+	}
+	s.must(&Command{NodeDrain: &NodeDrain{"a", false}})
+	if s.Drained["a"] {
+		t.Fatal("still in maintenance")
+	}
+	s.must(&Command{NodeDrain: &NodeDrain{"b", true}})
+	s.must(&Command{NodeForget: &NodeForget{"b"}})
+	if len(s.Drained) != 0 {
+		t.Fatalf("drained %v", s.Drained)
+	}
+	s.refused(&Command{NodeDrain: &NodeDrain{"b", true}}, fault.NotFound, "no node 'b' in the cluster")
+}

@@ -14,6 +14,7 @@ type Command struct {
 	NodeUp          *Node            `json:",omitempty"`
 	NodeDown        *NodeDown        `json:",omitempty"`
 	NodeForget      *NodeForget      `json:",omitempty"`
+	NodeDrain       *NodeDrain       `json:",omitempty"`
 	GroupsSet       []*Group         `json:",omitempty"`
 	GroupVoters     *GroupVoters     `json:",omitempty"`
 	ExchangeDeclare *ExchangeDeclare `json:",omitempty"`
@@ -71,6 +72,8 @@ func (s *State) Apply(b []byte) Result {
 		s.nodeDown(c.NodeDown)
 	case c.NodeForget != nil:
 		s.nodeForget(c.NodeForget)
+	case c.NodeDrain != nil:
+		r.Fault = s.nodeDrain(c.NodeDrain)
 	case c.GroupsSet != nil:
 		s.groupsSet(c.GroupsSet)
 	case c.GroupVoters != nil:

@@ -23,6 +23,9 @@ type State struct {
 	Users     map[string]*User
 	// MetaVoters are the replicas that hold the topology, as its leader last said.
 	MetaVoters []uint64
+	// Drained are the nodes in maintenance: they serve no clients, and lead what nobody else
+	// can lead only.
+	Drained map[string]bool `json:",omitempty"`
 	// Forgotten are replicas whose data are no part of the cluster any more, the latest
 	// last: one that comes back with what it once knew is sent away.
 	Forgotten []uint64 `json:",omitempty"`
@@ -42,6 +45,7 @@ type State struct {
 func New() *State {
 	return &State{
 		Nodes: map[string]*Node{}, Groups: map[uint64]*Group{}, VHosts: map[string]*VHost{}, Users: map[string]*User{},
+		Drained:   map[string]bool{},
 		Proposers: map[uint64]*Proposer{},
 		NextID:    firstID, queues: map[uint64]*Queue{}, exchanges: map[uint64]*Exchange{},
 	}

@@ -93,6 +93,9 @@ func (n *Node) Connect(ctx context.Context, vhost, user string, info ClientInfo,
 	n.linksMu.Lock()
 	l.open = true
 	n.linksMu.Unlock()
+	if n.Drained() {
+		l.session.Abort(maintenanceText)
+	}
 	return l, nil
 }
 

@@ -33,6 +33,12 @@ func (n *Node) topologyChanged(changes []metadata.Change) {
 			}
 		case metadata.AccessChanged:
 			n.accessChanged()
+		case metadata.NodeSet:
+			n.kickControl()
+			select {
+			case n.duty <- struct{}{}:
+			default:
+			}
 		default:
 			n.kickControl()
 		}
@@ -95,6 +101,10 @@ func (n *Node) syncPeers() {
 	n.topologyMu.RLock()
 	formed := n.topology.ClusterID != "" && n.topology.Nodes[n.cfg.Name] != nil
 	replicas := make([]uint64, 0, len(n.topology.Nodes))
+	avoid := map[uint64]bool{}
+	for name := range n.topology.Drained {
+		avoid[n.topology.Nodes[name].Replica] = true
+	}
 	for _, name := range n.topology.NodeNames() {
 		replicas = append(replicas, n.topology.Nodes[name].Replica)
 	}
@@ -116,6 +126,7 @@ func (n *Node) syncPeers() {
 			g.abandon() // that data directory will not come back
 		}
 	}
+	n.host.Avoid(avoid)
 	slices.Sort(replicas)
 	n.host.Desire(metaGroup, replicas)
 }

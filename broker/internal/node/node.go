@@ -38,6 +38,7 @@ type Node struct {
 	metaLeader atomic.Uint64 // replica; 0: nobody known
 	registered atomic.Bool   // the topology knows this run of this node
 	completed  atomic.Bool   // it is a full member of all its groups
+	duty       chan struct{} // something changed that may have to do with maintenance
 
 	waitersMu sync.Mutex
 	serial    uint64
@@ -108,7 +109,7 @@ func open(cfg Config) (*Node, error) {
 		cfg: cfg, id: id, topology: metadata.New(),
 		waiters: map[uint64]chan outcome{}, asked: map[uint64]chan reply{}, peerApplied: map[uint64]uint64{},
 		gates: map[gateKey]*gate{}, holds: map[uint64]*hold{}, links: map[*Link]struct{}{}, serials: map[uint64]struct{}{}, tally: newTally(),
-		kick: make(chan struct{}, 1), failure: make(chan error, 1),
+		duty: make(chan struct{}, 1), kick: make(chan struct{}, 1), failure: make(chan error, 1),
 	}
 	n.spread.L = &n.spreadMu
 	n.alarms.marks, n.alarms.nodes, n.alarms.kick = cfg.Watermarks, map[uint64]Alarm{}, make(chan struct{}, 1)
@@ -271,6 +272,9 @@ func (n *Node) Ready() error {
 	}
 	if !n.complete() {
 		return errors.New("the node is becoming a member of its placement groups")
+	}
+	if n.Drained() {
+		return errors.New("the node is in maintenance mode, which revive ends")
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type NodeStatus struct {
 	metadata.Node
 	Running bool
 	Leader  bool // of the metadata
+	Drained bool // in maintenance
 }
 
 type statEvent struct{ answer func([]QueueStatus) }
@@ -155,6 +156,7 @@ func (n *Node) Nodes() []NodeStatus {
 		m := n.topology.Nodes[name]
 		all = append(all, NodeStatus{
 			Node: *m, Running: m.Replica == n.id.Replica || n.transport.Alive(m.Replica), Leader: m.Replica == n.metaLeader.Load(),
+			Drained: n.topology.Drained[name],
 		})
 	}
 	return all

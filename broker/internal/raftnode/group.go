@@ -30,6 +30,7 @@ type Group struct {
 	voters   atomic.Pointer[[]uint64]
 	captures map[uint64]Capture
 	down     map[uint64]bool // replicas known to be dead
+	avoid    map[uint64]bool // replicas that should not lead; nobody changes it
 	campaign int             // ticks without a leader
 
 	// Alone: durable tells whether entries go through the log.
@@ -102,6 +103,7 @@ type (
 		down    bool
 	}
 	desireEvent   struct{ members []uint64 }
+	avoidEvent    struct{ replicas map[uint64]bool }
 	snapshotEvent struct{} // the log wants its segments back
 	snapshotDone  struct{ c Capture }
 	transferEvent struct{ to uint64 }
@@ -138,6 +140,8 @@ func (g *Group) handle(ev any) {
 		g.rn.ReportSnapshot(e.to, status)
 	case downEvent:
 		g.peerDown(e.replica, e.down)
+	case avoidEvent:
+		g.avoid = e.replicas
 	case desireEvent:
 		g.desired = e.members
 	case snapshotEvent:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -45,6 +46,7 @@ type Host struct {
 	recovered map[uint64]*recovered
 	dropped   map[uint64]bool // while the log is replayed
 	down      map[uint64]bool // replicas known to be dead
+	avoid     map[uint64]bool // replicas that should not lead; replaced, never changed
 }
 
 // Open recovers the log in opts.FS. Groups are added next, then Start.
@@ -157,6 +159,7 @@ func (h *Host) host(g *Group) {
 	for replica := range h.down {
 		g.post(downEvent{replica, true})
 	}
+	g.post(avoidEvent{h.avoid})
 }
 
 // Start begins to drive the groups. Groups may be added before and after.
@@ -247,6 +250,16 @@ func (h *Host) PeerDown(replica uint64, down bool) {
 
 // Desire sets the members that group id should have; its leader moves it there.
 func (h *Host) Desire(id uint64, members []uint64) { h.Post(id, desireEvent{members}) }
+
+// Avoid names the replicas that should not lead a group as long as another member can.
+func (h *Host) Avoid(replicas map[uint64]bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !maps.Equal(replicas, h.avoid) {
+		h.avoid = replicas
+		h.PostAll(avoidEvent{replicas})
+	}
+}
 
 // Transfer hands the leadership of group id to replica to, or to the best other
 // member if to is 0. It is a request: Role tells what came of it.

@@ -24,6 +24,7 @@ func (g *Group) tick() {
 	if g.role.Self {
 		g.reconcile()
 		g.goHome()
+		g.giveWay()
 	} else if g.role.Leader == 0 || g.down[g.role.Leader] {
 		g.standUp()
 	}
@@ -81,21 +82,27 @@ const electionRetryTicks = 3
 // that, after a restart of the whole cluster in every group.
 const patienceTicks = 3
 
-// turnToLead is this member's place among the living voters; -1 if it is no voter.
+// turnToLead is this member's place among the living voters, those that should not lead
+// last; -1 if it is no voter.
 func (g *Group) turnToLead() int {
 	voters := slices.Clone(g.log.conf.GetVoters())
 	slices.Sort(voters)
-	place := 0
+	self := g.host.opts.Replica
+	place, before := -1, 0
 	for i := range voters {
 		id := voters[(i+int(g.ID%uint64(len(voters))))%len(voters)]
-		if id == g.host.opts.Replica {
-			return place
-		}
-		if !g.down[id] {
-			place++
+		switch {
+		case id == self:
+			place = before
+		case g.down[id]:
+		case g.avoid[id] == g.avoid[self] && place < 0, !g.avoid[id] && g.avoid[self]:
+			before++
 		}
 	}
-	return -1
+	if place >= 0 && g.avoid[self] {
+		place = before // all that may lead go first, also those behind it in the order
+	}
+	return place
 }
 
 // homeTicks is how long a leader stays before it hands over to the member whose turn it
@@ -111,7 +118,7 @@ func (g *Group) goHome() {
 		return
 	}
 	home := voters[g.ID%uint64(len(voters))]
-	if home == g.host.opts.Replica || g.down[home] || !g.caughtUp(home) {
+	if home == g.host.opts.Replica || g.down[home] || g.avoid[home] || !g.caughtUp(home) {
 		g.led = 0
 		return
 	}
@@ -121,21 +128,40 @@ func (g *Group) goHome() {
 	}
 }
 
+// giveWay hands leadership over if this member should not lead and another can.
+func (g *Group) giveWay() {
+	if g.avoid[g.host.opts.Replica] {
+		if to := g.successor(); to != 0 && !g.avoid[to] && g.caughtUp(to) {
+			g.transfer(to)
+		}
+	}
+}
+
+// successor is the living voter with the longest log, of those that may lead if there is
+// one; 0 if this member is alone.
+func (g *Group) successor() uint64 {
+	best, match := uint64(0), uint64(0)
+	g.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+		if id == g.host.opts.Replica || typ != raft.ProgressTypePeer || g.down[id] {
+			return
+		}
+		if better := pr.Match >= match; best == 0 || g.avoid[best] && !g.avoid[id] || better && g.avoid[best] == g.avoid[id] {
+			best, match = id, pr.Match
+		}
+	})
+	return best
+}
+
 // transfer hands leadership to a living, caught-up voter: to if it is not 0.
 func (g *Group) transfer(to uint64) {
-	if g.rn == nil || !g.role.Self {
+	if g.rn == nil || !g.role.Self || g.Transferring() {
 		return
 	}
-	best, match := to, uint64(0)
 	if to == 0 {
-		g.rn.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
-			if id != g.host.opts.Replica && typ == raft.ProgressTypePeer && !g.down[id] && pr.Match >= match {
-				best, match = id, pr.Match
-			}
-		})
+		to = g.successor()
 	}
-	if best != 0 {
-		g.rn.TransferLeader(best)
+	if to != 0 {
+		g.rn.TransferLeader(to)
 	}
 }
 
