@@ -19,6 +19,7 @@ import (
 	"github.com/warren-mq/warren/broker/internal/management"
 	"github.com/warren-mq/warren/broker/internal/node"
 	"github.com/warren-mq/warren/broker/internal/server"
+	"github.com/warren-mq/warren/broker/internal/storage"
 )
 
 // Version is the broker's version, as clients and tools see it.
@@ -60,7 +61,7 @@ type Config struct {
 
 	// MemoryLimit is how many bytes the process may use, DiskFreeLimit how many must be
 	// free where the data are. Beyond them, nobody may publish to any node of the cluster
-	// until there is room again; 0: 60% of the memory that there is, and 50 MiB.
+	// until there is room again; 0: 60% of the memory that there is, and 200 MiB.
 	MemoryLimit   uint64
 	DiskFreeLimit uint64
 	// ConsumerTimeout is how long a delivery may wait for its acknowledgement, unless
@@ -85,7 +86,13 @@ type Config struct {
 	// GroupsPerNode is the number of placement groups for each node; 16.
 	GroupsPerNode int
 	Logger        *slog.Logger
+
+	fs storage.FS
 }
+
+// OverFS puts a file system between the node and its disk: the broker's own tests let it
+// fail.
+func (c *Config) OverFS(over func(storage.FS) storage.FS) { c.fs = over(storage.OSDir(c.DataDir)) }
 
 // MessageBytesLimit is the largest body that a node can be set to take.
 const MessageBytesLimit = 512 << 20
@@ -151,7 +158,7 @@ func New(cfg Config) (*Node, error) {
 func (n *Node) open() error {
 	c := &n.cfg
 	inner, err := node.Open(node.Config{
-		Name: c.Name, DataDir: c.DataDir, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
+		Name: c.Name, DataDir: c.DataDir, FS: c.fs, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
 		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
 		Watermarks:      node.Watermarks{Memory: c.MemoryLimit, DiskFree: c.DiskFreeLimit},
 		ConsumerTimeout: c.ConsumerTimeout,

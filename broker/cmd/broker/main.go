@@ -65,7 +65,7 @@ type runCmd struct {
 	ConsumerMax   int           `name:"consumer-max-per-channel" help:"Most consumers of one channel; 0: any number." env:"WARREN_CONSUMER_MAX_PER_CHANNEL"`
 	VhostMax      int           `help:"Most virtual hosts of the cluster; 0: any number." env:"WARREN_VHOST_MAX"`
 	MemoryLimit   size          `help:"Memory in use, such as 512MiB, past which nobody may publish; 0: 60% of what there is." default:"0" env:"WARREN_MEMORY_LIMIT"`
-	DiskFreeLimit size          `help:"Free disk space below which nobody may publish." default:"50MiB" env:"WARREN_DISK_FREE_LIMIT"`
+	DiskFreeLimit size          `help:"Free disk space below which nobody may publish." default:"200MiB" env:"WARREN_DISK_FREE_LIMIT"`
 	Memtable      size          `name:"memtable-size" help:"Messages kept in memory, besides the log, until they are written to files of their own." default:"32MiB" env:"WARREN_MEMTABLE_SIZE"`
 	MessageMax    size          `name:"max-message-size" help:"Largest message body." default:"16MiB" env:"WARREN_MAX_MESSAGE_SIZE"`
 	AckTimeout    time.Duration `name:"consumer-timeout" help:"How long a delivery may wait for its acknowledgement; 0: for ever." default:"30m" env:"WARREN_CONSUMER_TIMEOUT"`

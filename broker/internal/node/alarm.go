@@ -44,8 +44,10 @@ type Watermarks struct {
 }
 
 const (
-	memoryShare     = 0.6
-	diskFreeDefault = 50 << 20
+	memoryShare = 0.6
+	// diskFreeDefault has room for what is on its way when the alarm comes: the log's next
+	// segment, the messages in memory, and what publishers send before they are stopped.
+	diskFreeDefault = 200 << 20
 	alarmInterval   = 500 * time.Millisecond
 )
 

@@ -9,12 +9,15 @@ import (
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/cluster"
+	"github.com/warren-mq/warren/broker/internal/storage"
 )
 
 // Config configures a node. The zero value of a field means its default.
 type Config struct {
 	Name    string // unique in the cluster; "broker-1"
 	DataDir string // everything the node keeps
+
+	FS storage.FS // where log, snapshots and runs are; DataDir's
 
 	PeerListen    string // host:port for other nodes; "127.0.0.1:0"
 	PeerAdvertise string // what other nodes dial; the listener's address
@@ -76,6 +79,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.DataDir == "" {
 		return errors.New("data directory is empty")
+	}
+	if c.FS == nil {
+		c.FS = storage.OSDir(c.DataDir)
 	}
 	if c.PeerListen == "" {
 		c.PeerListen = "127.0.0.1:0"

@@ -125,11 +125,11 @@ func open(cfg Config) (*Node, error) {
 		n.cfg.PeerAdvertise = n.transport.Addr().String()
 	}
 	n.transport.SetAddr(n.cfg.PeerAdvertise)
-	if n.store, err = openStore(storage.OSDir(cfg.DataDir)); err != nil {
+	if n.store, err = openStore(cfg.FS); err != nil {
 		return nil, errors.Join(err, n.transport.Close())
 	}
 	n.host, err = raftnode.Open(raftnode.Options{
-		Replica: id.Replica, FS: storage.OSDir(cfg.DataDir), Sender: sender{n}, Workers: cfg.Workers,
+		Replica: id.Replica, FS: cfg.FS, Sender: sender{n}, Workers: cfg.Workers,
 		Logger: cfg.Logger, Failed: n.fail,
 		Log: storage.LogOptions{SegmentBytes: cfg.SegmentBytes},
 	})
@@ -272,6 +272,9 @@ func (n *Node) Ready() error {
 	}
 	if !n.complete() {
 		return errors.New("the node is becoming a member of its placement groups")
+	}
+	if age := n.host.Stalled(); age > 0 {
+		return fmt.Errorf("the disk stalls: a write has been waiting for %s", age.Round(time.Millisecond))
 	}
 	if n.Drained() {
 		return errors.New("the node is in maintenance mode, which revive ends")

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -39,6 +40,7 @@ type Host struct {
 	loops   sync.WaitGroup
 	tasks   sync.WaitGroup // snapshots being written or sent
 	failed  sync.Once
+	stalled atomic.Bool // the disk is; as of the last tick
 
 	mu        sync.Mutex
 	started   bool
@@ -181,11 +183,27 @@ func (h *Host) ticks() {
 		case <-h.stop:
 			return
 		case <-t.C:
+			if stalled := h.Stalled() > 0; stalled != h.stalled.Swap(stalled) {
+				h.opts.Logger.Warn("disk stalls", "on", stalled)
+			}
 			for _, w := range h.workers {
 				w.postAll(tickEvent{})
 			}
 		}
 	}
+}
+
+// diskStallMax is how long a write may wait for the disk before this node gives its
+// leaderships away: nothing that it leads gets on meanwhile.
+const diskStallMax = time.Second
+
+// Stalled returns for how long the disk has been holding up a write, if that is longer than
+// diskStallMax, else 0.
+func (h *Host) Stalled() time.Duration {
+	if age := h.log.Waiting(); age > diskStallMax {
+		return age
+	}
+	return 0
 }
 
 // Post hands an event to group id's machine; false if this node does not host it.

@@ -61,7 +61,7 @@ func (g *Group) peerDown(replica uint64, down bool) {
 // notice a death at different moments, and the first may have the shorter log.
 func (g *Group) standUp() {
 	turn := g.turnToLead()
-	if turn < 0 {
+	if turn < 0 || g.host.stalled.Load() {
 		return
 	}
 	if len(g.down) == 0 {
@@ -128,13 +128,32 @@ func (g *Group) goHome() {
 	}
 }
 
-// giveWay hands leadership over if this member should not lead and another can.
+// giveWay hands leadership over if this member should not lead, or can't, and another can.
 func (g *Group) giveWay() {
-	if g.avoid[g.host.opts.Replica] {
+	if g.host.stalled.Load() {
+		if to := g.successor(); to != 0 && g.ahead(to) {
+			g.transfer(to)
+		}
+	} else if g.avoid[g.host.opts.Replica] {
 		if to := g.successor(); to != 0 && !g.avoid[to] && g.caughtUp(to) {
 			g.transfer(to)
 		}
 	}
+}
+
+// ahead reports whether a member has on its disk what this one has not, or all there is: if
+// all disks are as slow, as on one machine, nothing is gained by another leader.
+func (g *Group) ahead(id uint64) bool {
+	var its, own uint64
+	g.rn.WithProgress(func(peer uint64, _ raft.ProgressType, pr tracker.Progress) {
+		switch peer {
+		case id:
+			its = pr.Match
+		case g.host.opts.Replica:
+			own = pr.Match
+		}
+	})
+	return its > own || its == g.log.last()
 }
 
 // successor is the living voter with the longest log, of those that may lead if there is

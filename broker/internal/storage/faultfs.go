@@ -25,10 +25,11 @@ type Operation struct {
 }
 
 // Fault is how an operation fails: with Err, after the first Short bytes of a write
-// went through.
+// went through. Without Err it is only late: it goes on when Wait is closed.
 type Fault struct {
 	Err   error
 	Short int
+	Wait  <-chan struct{}
 }
 
 // NewFaultFS returns fs with faults chosen by fail, which may be nil.
@@ -42,6 +43,20 @@ func (f *FaultFS) Operations() int {
 }
 
 func (f *FaultFS) fault(verb, name string) *Fault {
+	ft := f.choose(verb, name)
+	if ft == nil {
+		return nil
+	}
+	if ft.Wait != nil {
+		<-ft.Wait
+	}
+	if ft.Err == nil {
+		return nil
+	}
+	return ft
+}
+
+func (f *FaultFS) choose(verb, name string) *Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.n++

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Limits and defaults of the log.
@@ -53,8 +55,9 @@ type Log struct {
 	states    map[uint64]Record // latest KindState of each group
 	compacted map[uint64]uint64 // group → entries up to here are not needed
 
-	batch uint64 // number of the last batch
-	next  batch  // the writer's
+	began atomic.Int64 // Unix nanoseconds: of the write under way, 0 for none
+	batch uint64       // number of the last batch
+	next  batch        // the writer's
 }
 
 type appendCall struct {
@@ -125,6 +128,16 @@ func (l *Log) Close() error {
 	return err
 }
 
+// Waiting returns for how long the oldest write has been waiting for the disk, 0 if there
+// is none.
+func (l *Log) Waiting() time.Duration {
+	began := l.began.Load()
+	if began == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, began))
+}
+
 func (l *Log) write() {
 	defer close(l.done)
 	var calls []appendCall
@@ -155,7 +168,9 @@ func (l *Log) write() {
 
 // writeAll makes calls durable, in batches of at most about batchBytesMax.
 func (l *Log) writeAll(calls []appendCall) error {
+	defer l.began.Store(0)
 	for len(calls) > 0 {
+		l.began.Store(time.Now().UnixNano())
 		n := 0
 		l.next.begin()
 		for n < len(calls) && (n == 0 || l.next.size < batchBytesMax) {

@@ -388,3 +388,22 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+func TestAnotherVersionOfTheFormat(t *testing.T) {
+	fs := NewMemFS()
+	l, _ := mustOpen(t, fs, small())
+	mustAppend(t, l, entry(1, 1, "a"))
+	mustClose(t, l)
+	f, err := fs.Open(segmentName(1), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte{'1'}, 3); err != nil { // behind "WAL"
+		t.Fatal(err)
+	}
+	_, err = OpenLog(fs, small(), func(*Record) error { return errors.New("a record was read") })
+	want := "wal/0000000000000001.log at offset 0: the log has format version 1, this broker reads version 2"
+	if err == nil || err.Error() != want {
+		t.Fatalf("got %v, want %s", err, want)
+	}
+}

@@ -41,11 +41,13 @@ type Record struct {
 //	+--------+--------+---------------+---------------+--------------+---------+
 //
 // little-endian; crc32c covers everything behind itself. A recycled segment's old
-// batches carry an older epoch, so they never parse. A record:
+// batches carry an older epoch, so they never parse. The magic is "WAL" and the format's
+// version as a digit; the header is the same in all versions. A record:
 //
 //	kind u8 | type u8 | group u64 | index u64 | term u64 | data length u32 | data
 const (
-	batchMagic       = 0x314c4157 // "WAL1"
+	logVersion       = 2
+	batchMagic       = 'W' | 'A'<<8 | 'L'<<16 | ('0'+logVersion)<<24
 	batchHeaderBytes = 28
 	recordFixedBytes = 1 + 1 + 8 + 8 + 8 + 4
 	batchAlignBytes  = 8

@@ -62,6 +62,13 @@ func (l *Log) replaySegment(s *segment, last bool, replay func(*Record) error) e
 			return fmt.Errorf("%s: read at offset %d: %w", s.name, at, err)
 		}
 		if !ok {
+			version, err := w.foreign(at, s.epoch)
+			if err == nil && version != 0 {
+				err = fmt.Errorf("the log has format version %d, this broker reads version %d", version, logVersion)
+			}
+			if err != nil {
+				return fmt.Errorf("%s at offset %d: %w", s.name, at, err)
+			}
 			break
 		}
 		if l.batch != 0 && number != l.batch+1 {

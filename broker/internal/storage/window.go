@@ -1,6 +1,9 @@
 package storage
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
 
 // windowBytes is what recovery reads at once: a segment is much larger, and most of
 // one is often empty.
@@ -55,6 +58,25 @@ func (w *window) batch(off int64, epoch uint64) (number uint64, body []byte, siz
 	}
 	number, body, size, ok = openBatch(whole, epoch)
 	return number, body, size, ok, nil
+}
+
+// foreign returns the version of an intact batch of another version of the format at an
+// offset, 0 if there is none.
+func (w *window) foreign(off int64, epoch uint64) (version int, err error) {
+	head, err := w.at(off, batchHeaderBytes)
+	if err != nil || len(head) < batchHeaderBytes || string(head[:3]) != "WAL" || binary.LittleEndian.Uint64(head[8:]) != epoch {
+		return 0, err
+	}
+	version = int(head[3]) - '0'
+	sum, n := binary.LittleEndian.Uint32(head[4:]), int64(binary.LittleEndian.Uint32(head[24:]))
+	if version == logVersion || off+batchHeaderBytes+n > w.size {
+		return 0, nil
+	}
+	whole, err := w.at(off, batchHeaderBytes+int(n))
+	if err != nil || crc32.Checksum(whole[8:], castagnoli) != sum {
+		return 0, err
+	}
+	return version, nil
 }
 
 // find looks for an intact batch behind an offset.
