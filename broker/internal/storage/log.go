@@ -12,6 +12,7 @@ import (
 const (
 	segmentBytesDefault = 64 << 20
 	segmentBytesMin     = 1 << 16
+	segmentStepBytes    = 8 << 20 // what is preallocated at once
 	segmentsKeptDefault = 4
 	batchBytesMax       = 16 << 20
 	spareSegmentsMax    = 6
@@ -209,11 +210,15 @@ func (l *Log) writeBatch(calls []appendCall) error {
 	l.segMu.Lock()
 	defer l.segMu.Unlock()
 	s := l.segments[len(l.segments)-1]
-	if s.offset+int64(l.next.size)+batchAlignBytes > s.length && s.offset > 0 {
+	need := int64(l.next.size) + batchAlignBytes
+	if s.offset+need > l.opts.SegmentBytes && s.offset > 0 {
 		if err := l.rotateLocked(); err != nil {
 			return err
 		}
 		s = l.segments[len(l.segments)-1]
+	}
+	if err := l.grow(s, s.offset+need); err != nil {
+		return err
 	}
 	for _, c := range calls {
 		for i := range c.records {

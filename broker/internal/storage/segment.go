@@ -117,13 +117,26 @@ func (l *Log) createSegment() (*segment, error) {
 	if s.length, err = f.Size(); err != nil {
 		return nil, err
 	}
-	if s.length < l.opts.SegmentBytes {
-		if err := fillZeros(f, s.length, l.opts.SegmentBytes); err != nil {
-			return nil, fmt.Errorf("%s: preallocate %d bytes: %w", s.name, l.opts.SegmentBytes, err)
-		}
-		s.length = l.opts.SegmentBytes
+	if err := l.grow(s, 1); err != nil {
+		return nil, err
 	}
 	return s, l.fs.SyncDir(logDir)
+}
+
+// grow preallocates so that a segment holds at least want bytes. A new file grows in
+// steps: written whole, it would keep the disk from all others for a moment, just when
+// a node comes back.
+func (l *Log) grow(s *segment, want int64) error {
+	if s.length >= want {
+		return nil
+	}
+	steps := (want + segmentStepBytes - 1) / segmentStepBytes
+	to := max(want, min(steps*segmentStepBytes, l.opts.SegmentBytes))
+	if err := fillZeros(s.file, s.length, to); err != nil {
+		return fmt.Errorf("%s: preallocate %d bytes: %w", s.name, to, err)
+	}
+	s.length = to
+	return nil
 }
 
 func fillZeros(f File, from, to int64) error {
@@ -192,7 +205,7 @@ func (l *Log) reclaim() error {
 }
 
 func (l *Log) retire(s *segment) error {
-	if len(l.spare) < spareSegmentsMax && s.length == l.opts.SegmentBytes {
+	if len(l.spare) < spareSegmentsMax && s.length <= l.opts.SegmentBytes {
 		spare := s.name + spareSuffix
 		l.spare = append(l.spare, spare)
 		return l.fs.Rename(s.name, spare)
