@@ -140,10 +140,11 @@ func (r *runCmd) chaos(ctx context.Context, b *breaker, p *plan, balancer string
 	}
 	if err := c.startAll(context.Background()); err != nil {
 		l.note(err.Error())
+	} else {
+		b.say("all nodes serve")
+		b.awaitLife(l)
+		sleep(ctx, coolDown)
 	}
-	b.say("all nodes serve")
-	b.awaitLife(l)
-	sleep(ctx, coolDown)
 	stopWatching()
 	stopPublishing()
 	clients.publishers.Wait()
