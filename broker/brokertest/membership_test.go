@@ -129,3 +129,29 @@ func TestForgetANode(t *testing.T) {
 	publish(t, ch, "q", 300, 100)
 	expect(t, dial(t, c.Nodes[0].URL()), "q", 0, 400)
 }
+
+func TestGrowAndShrink(t *testing.T) {
+	c := brokertest.StartCluster(t, 3)
+	ch := dial(t, c.Nodes[0].URL())
+	declare(t, ch, "q", amqp.Table{"x-queue-type": "quorum"})
+	publish(t, ch, "q", 0, 200)
+	if status, body := manage(t, c.Nodes[0], http.MethodDelete, "/api/cluster/nodes/broker-2/groups"); status/100 != 4 || !strings.Contains(body, "nobody can take the place") {
+		t.Fatalf("shrink: %d %s", status, body)
+	}
+	c.Join("broker-4")
+	for i, r := range []struct{ method, node string }{{http.MethodPut, "broker-4"}, {http.MethodDelete, "broker-2"}} {
+		if status, body := manage(t, c.Nodes[0], r.method, "/api/cluster/nodes/"+r.node+"/groups"); status != http.StatusNoContent {
+			t.Fatalf("%s %s: %d %s", r.method, r.node, status, body)
+		}
+		publish(t, ch, "q", 200+i*100, 100) // while members move
+	}
+	until(t, "the others hold the queue", func() bool {
+		return slices.Equal(voters(t, c.Nodes[0], "q"), []string{"broker-1", "broker-3", "broker-4"})
+	})
+	if status, body := manage(t, c.Nodes[0], http.MethodPost, "/api/rebalance/queues"); status != http.StatusNoContent {
+		t.Fatalf("rebalance: %d %s", status, body)
+	}
+	c.Nodes[1].Kill()
+	publish(t, ch, "q", 400, 100)
+	expect(t, dial(t, c.Nodes[3].URL()), "q", 0, 500)
+}

@@ -124,6 +124,37 @@ func maintain(s *session, name, method, heading string) error {
 	return s.client.call(s.ctx, method, "/api/cluster/nodes/"+url.PathEscape(name)+"/maintenance", nil, nil)
 }
 
+type growCmd struct {
+	Node string `arg:"" help:"Name of the node."`
+}
+
+// Run implements the command.
+func (c *growCmd) Run(s *session) error {
+	s.heading("Growing replicated queues on node %s ...", c.Node)
+	return s.client.call(s.ctx, http.MethodPut, "/api/cluster/nodes/"+url.PathEscape(c.Node)+"/groups", nil, nil)
+}
+
+type shrinkCmd struct {
+	Node string `arg:"" help:"Name of the node."`
+}
+
+// Run implements the command.
+func (c *shrinkCmd) Run(s *session) error {
+	s.heading("Shrinking replicated queues on node %s ...", c.Node)
+	return s.client.call(s.ctx, http.MethodDelete, "/api/cluster/nodes/"+url.PathEscape(c.Node)+"/groups", nil, nil)
+}
+
+type rebalanceCmd struct {
+	// Queues of all types share their placement groups, so it makes no difference.
+	Type string `arg:"" optional:"" enum:"all,classic,quorum" default:"all" help:"all, classic or quorum: the same here."`
+}
+
+// Run implements the command.
+func (c *rebalanceCmd) Run(s *session) error {
+	s.heading("Rebalancing %s queues ...", c.Type)
+	return s.client.call(s.ctx, http.MethodPost, "/api/rebalance/queues", nil, nil)
+}
+
 type quorumStatusCmd struct {
 	Queue string `arg:"" help:"Name of the queue."`
 }

@@ -78,6 +78,9 @@ type cli struct {
 	Forget       forgetCmd       `cmd:"" name:"forget_cluster_node" help:"Remove a node from the cluster for good: NODE. Queues that only it had are lost."`
 	Drain        drainCmd        `cmd:"" name:"drain" help:"Put a node into maintenance: its leaderships and its clients go to others. NODE, or the one that -n names."`
 	Revive       reviveCmd       `cmd:"" name:"revive" help:"End the maintenance of a node."`
+	Grow         growCmd         `cmd:"" name:"grow" help:"Give a node its share of the replicated queues: NODE."`
+	Shrink       shrinkCmd       `cmd:"" name:"shrink" help:"Give the replicated queues of a node to others: NODE."`
+	Rebalance    rebalanceCmd    `cmd:"" name:"rebalance" help:"Spread the leaders of replicated queues now: all, classic or quorum."`
 	QuorumStatus quorumStatusCmd `cmd:"" name:"quorum_status" help:"Show how a replicated queue stands with its members: QUEUE."`
 	AwaitStartup awaitStartupCmd `cmd:"" name:"await_startup" help:"Wait until the node can serve clients."`
 }

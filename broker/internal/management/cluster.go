@@ -38,3 +38,23 @@ func (h *handler) drain(w http.ResponseWriter, r *request) error {
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
+
+// rebalance spreads the leaderships of replicated queues at once.
+func (h *handler) rebalance(w http.ResponseWriter, r *request) error {
+	h.b.Node().Rebalance(r.Context())
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// grow gives a node its share of the replicated queues (PUT), or takes all away (DELETE).
+func (h *handler) grow(w http.ResponseWriter, r *request) error {
+	change := h.b.Node().Grow
+	if r.Method == http.MethodDelete {
+		change = h.b.Node().Shrink
+	}
+	if err := change(r.Context(), param(r, "node")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -40,6 +40,12 @@ type NodeDrain struct {
 	On   bool
 }
 
+// NodeShrink gives the groups of a node to others, NodeGrow gives it its share of theirs.
+type (
+	NodeShrink struct{ Name string }
+	NodeGrow   struct{ Name string }
+)
+
 // GroupVoters is a group's leader's word on who holds it. The topology's own group has
 // an id below those of the placement groups.
 type GroupVoters struct {
@@ -228,6 +234,51 @@ func (s *State) replaceMember(name string, nodes []string) {
 		}
 		s.changed(Change{Kind: GroupSet, Group: id})
 	}
+}
+
+func (s *State) nodeShrink(c *NodeShrink) *fault.Error {
+	if s.Nodes[c.Name] == nil {
+		return fault.New(fault.NotFound, "no node '%s' in the cluster", c.Name)
+	}
+	for _, id := range s.GroupIDs() {
+		g := s.Groups[id]
+		if slices.Contains(g.Members, c.Name) && len(s.Nodes) <= len(g.Members) {
+			return fault.New(fault.PreconditionFailed, "all %d nodes hold placement group %d: nobody can take the place of node '%s'", len(s.Nodes), id, c.Name)
+		}
+	}
+	s.replaceMember(c.Name, slices.DeleteFunc(s.NodeNames(), func(n string) bool { return n == c.Name }))
+	return nil
+}
+
+// nodeGrow moves places to a node from those that hold the most, until they hold about
+// as many.
+func (s *State) nodeGrow(c *NodeGrow) *fault.Error {
+	if s.Nodes[c.Name] == nil {
+		return fault.New(fault.NotFound, "no node '%s' in the cluster", c.Name)
+	}
+	held := s.Held()
+	for _, id := range s.GroupIDs() {
+		g := s.Groups[id]
+		if slices.Contains(g.Members, c.Name) || len(g.Members) == 0 {
+			continue
+		}
+		most := 0
+		for i, m := range g.Members {
+			if held[m] > held[g.Members[most]] {
+				most = i
+			}
+		}
+		from := g.Members[most]
+		if held[from] <= held[c.Name]+1 {
+			continue
+		}
+		g.Members = slices.Clone(g.Members)
+		g.Members[most] = c.Name
+		held[from]--
+		held[c.Name]++
+		s.changed(Change{Kind: GroupSet, Group: id})
+	}
+	return nil
 }
 
 // Held returns how many groups each node should hold.

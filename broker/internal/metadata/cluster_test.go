@@ -189,3 +189,32 @@ func TestMaintenance(t *testing.T) {
 	}
 	s.refused(&Command{NodeDrain: &NodeDrain{"b", true}}, fault.NotFound, "no node 'b' in the cluster")
 }
+
+func TestGrowAndShrink(t *testing.T) {
+	s := formed(t)
+	s.must(&Command{NodeUp: &Node{Name: "c", Replica: 13, Incarnation: 1}})
+	var groups []*Group
+	for id := range uint64(8) {
+		groups = append(groups, &Group{ID: 2000 + id, Members: []string{"a", "b", "c"}})
+	}
+	s.must(&Command{GroupsSet: groups})
+	s.refused(&Command{NodeShrink: &NodeShrink{"a"}}, fault.PreconditionFailed,
+		"all 3 nodes hold placement group 2000: nobody can take the place of node 'a'")
+	s.refused(&Command{NodeShrink: &NodeShrink{"x"}}, fault.NotFound, "no node 'x' in the cluster")
+	s.refused(&Command{NodeGrow: &NodeGrow{"x"}}, fault.NotFound, "no node 'x' in the cluster")
+	s.must(&Command{NodeUp: &Node{Name: "d", Replica: 14, Incarnation: 1}})
+	for range 2 {
+		s.must(&Command{NodeGrow: &NodeGrow{"d"}})
+		for name, held := range s.Held() {
+			if held != 6 {
+				t.Errorf("node %s holds %d of 24 places", name, held)
+			}
+		}
+	}
+	s.must(&Command{NodeShrink: &NodeShrink{"b"}})
+	for _, id := range s.GroupIDs() {
+		if m := slices.Sorted(slices.Values(s.Groups[id].Members)); !slices.Equal(m, []string{"a", "c", "d"}) {
+			t.Errorf("group %d has members %v", id, m)
+		}
+	}
+}

@@ -15,6 +15,8 @@ type Command struct {
 	NodeDown        *NodeDown        `json:",omitempty"`
 	NodeForget      *NodeForget      `json:",omitempty"`
 	NodeDrain       *NodeDrain       `json:",omitempty"`
+	NodeShrink      *NodeShrink      `json:",omitempty"`
+	NodeGrow        *NodeGrow        `json:",omitempty"`
 	GroupsSet       []*Group         `json:",omitempty"`
 	GroupVoters     *GroupVoters     `json:",omitempty"`
 	ExchangeDeclare *ExchangeDeclare `json:",omitempty"`
@@ -74,6 +76,10 @@ func (s *State) Apply(b []byte) Result {
 		s.nodeForget(c.NodeForget)
 	case c.NodeDrain != nil:
 		r.Fault = s.nodeDrain(c.NodeDrain)
+	case c.NodeShrink != nil:
+		r.Fault = s.nodeShrink(c.NodeShrink)
+	case c.NodeGrow != nil:
+		r.Fault = s.nodeGrow(c.NodeGrow)
 	case c.GroupsSet != nil:
 		s.groupsSet(c.GroupsSet)
 	case c.GroupVoters != nil:

@@ -37,6 +37,7 @@ const (
 	callClose       = "close"
 	callBlock       = "block"
 	callGroup       = "group"
+	callRebalance   = "rebalance"
 )
 
 // callReply answers it.
@@ -79,7 +80,7 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		}
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
-	case callQueues, callCount, callConnections, callClose, callBlock, callGroup:
+	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance:
 		if from.ClusterID == r.ClusterID {
 			n.answerMember(c, &r)
 		}
@@ -109,6 +110,8 @@ func (n *Node) answerMember(c call, r *callReply) {
 		if r.Block, err = n.blockHere(c.Group, c.Queue, c.Base); err != nil {
 			r.Error = err.Error()
 		}
+	case callRebalance:
+		n.host.Rebalance()
 	case callGroup:
 		var err error
 		if r.Raft, err = n.groupHere(n.ctx, c.Group); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/raftnode"
 )
 
@@ -120,4 +121,22 @@ func (n *Node) explain(group uint64, g raftnode.GroupStatus) QuorumStatus {
 		s.Members = append(s.Members, x)
 	}
 	return s
+}
+
+// Rebalance spreads the leaderships of the whole cluster at once; they spread by themselves,
+// too, but slowly.
+func (n *Node) Rebalance(ctx context.Context) {
+	n.host.Rebalance()
+	n.eachPeer(ctx, call{Op: callRebalance}, func(callReply) {})
+}
+
+// Grow gives a node its share of the placement groups, Shrink gives its places to others.
+// Members move one after the other, while the queues are served.
+func (n *Node) Grow(ctx context.Context, name string) error {
+	return n.Change(ctx, metadata.Command{NodeGrow: &metadata.NodeGrow{Name: name}})
+}
+
+// Shrink is the opposite of Grow: the node holds no replicated queue any more.
+func (n *Node) Shrink(ctx context.Context, name string) error {
+	return n.Change(ctx, metadata.Command{NodeShrink: &metadata.NodeShrink{Name: name}})
 }

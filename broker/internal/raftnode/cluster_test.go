@@ -332,3 +332,60 @@ func TestAnythingMayHappen(t *testing.T) {
 		}
 	}
 }
+
+func TestRebalance(t *testing.T) {
+	c := newCluster(t, 1, 2, 3)
+	c.tick = time.Hour // the test's own ticks come instead, fewer than would move it anyway
+	c.start()
+	leads := func(r uint64) func() bool {
+		return func() bool { l := c.leaderNow(testGroup); return l != nil && l.replica == r }
+	}
+	ticks := 0
+	repeat := func(what string, do func(), until func() bool) {
+		t.Helper()
+		for do(); !c.within(50*time.Millisecond, until); do() {
+			for _, m := range c.members {
+				m.host.PostAll(tickEvent{})
+			}
+			if ticks++; ticks == 90 {
+				t.Fatalf("%s: in vain\n%s", what, c.describe())
+			}
+		}
+	}
+	const home = 2 // of testGroup
+	repeat("election", func() {}, func() bool { return c.leaderNow(testGroup) != nil })
+	repeat("transfer", func() {
+		for _, m := range c.members {
+			m.host.Transfer(testGroup, 3) // whoever leads does it
+		}
+	}, leads(3))
+	for _, m := range c.members {
+		m.host.Avoid(map[uint64]bool{home: true})
+	}
+	c.members[3].host.Rebalance()
+	done := make(chan struct{}) // behind it in the worker's inbox
+	c.members[3].host.Post(testGroup, look(func(*list) { close(done) }))
+	<-done
+	c.mu.Lock()
+	if !leads(3)() {
+		t.Error("a member that should not lead was given leadership")
+	}
+	c.mu.Unlock()
+	for _, m := range c.members {
+		m.host.Avoid(nil)
+	}
+	repeat("rebalance", c.members[3].host.Rebalance, leads(home))
+}
+
+func TestWhoShouldNotLeadGivesWay(t *testing.T) {
+	c := newCluster(t, 1, 2, 3)
+	c.start()
+	c.commit(testGroup, "first")
+	from := c.leader(testGroup)
+	for _, m := range c.members {
+		m.host.Avoid(map[uint64]bool{from.replica: true})
+	}
+	c.await("another one leads", func() bool { l := c.leaderNow(testGroup); return l != nil && l != from })
+	c.commit(testGroup, "last")
+	c.settle(testGroup, 1, 2, 3)
+}

@@ -102,12 +102,13 @@ type (
 		replica uint64
 		down    bool
 	}
-	desireEvent   struct{ members []uint64 }
-	avoidEvent    struct{ replicas map[uint64]bool }
-	snapshotEvent struct{} // the log wants its segments back
-	snapshotDone  struct{ c Capture }
-	transferEvent struct{ to uint64 }
-	campaignEvent struct{}
+	desireEvent    struct{ members []uint64 }
+	rebalanceEvent struct{}
+	avoidEvent     struct{ replicas map[uint64]bool }
+	snapshotEvent  struct{} // the log wants its segments back
+	snapshotDone   struct{ c Capture }
+	transferEvent  struct{ to uint64 }
+	campaignEvent  struct{}
 )
 
 func (g *Group) handle(ev any) {
@@ -151,6 +152,11 @@ func (g *Group) handle(ev any) {
 		e.c.Saved()
 	case transferEvent:
 		g.transfer(e.to)
+	case rebalanceEvent:
+		if g.rn != nil && g.role.Self {
+			g.led = g.homeTicks()
+			g.goHome()
+		}
 	case statusEvent:
 		e.answer(g.status())
 	case campaignEvent:

@@ -279,6 +279,10 @@ func (h *Host) Avoid(replicas map[uint64]bool) {
 	}
 }
 
+// Rebalance moves the leaderships of this node to where they belong at once, not when the
+// others have settled.
+func (h *Host) Rebalance() { h.PostAll(rebalanceEvent{}) }
+
 // Transfer hands the leadership of group id to replica to, or to the best other
 // member if to is 0. It is a request: Role tells what came of it.
 func (h *Host) Transfer(id, to uint64) { h.Post(id, transferEvent{to}) }
