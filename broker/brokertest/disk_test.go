@@ -67,12 +67,11 @@ func TestADiskThatStalls(t *testing.T) {
 	ch := dial(t, other.URL())
 	disks[leader.Name()].set("sync", &storage.Fault{Wait: stall})
 	publish(t, ch, "q", 100, 100) // confirmed by the others
-	if leads(t, other, "q", leader.Name()) {
-		t.Error("a node whose disk stalls leads")
-	}
-	if status, body := manage(t, leader, http.MethodGet, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "the disk stalls") {
-		t.Errorf("ready: %d %s", status, body)
-	}
+	until(t, "another node leads", func() bool { return !leads(t, other, "q", leader.Name()) })
+	until(t, "the node says why it is not ready", func() bool {
+		status, body := manage(t, leader, http.MethodGet, "/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "the disk stalls")
+	})
 	disks[leader.Name()].set("", nil)
 	release()
 	leader.AwaitReady()

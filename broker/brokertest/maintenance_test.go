@@ -181,9 +181,13 @@ func TestRollingRestartUnderLoad(t *testing.T) {
 		}
 		told := client.NotifyClose(make(chan *amqp.Error, 1))
 		maintenance(t, other, http.MethodPut, n.Name())
-		if status, body := manage(t, n, http.MethodGet, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "maintenance") {
-			t.Errorf("ready: %d %s", status, body)
-		}
+		until(t, "the node says why it is not ready", func() bool { // the topology may be changing its leader, too
+			status, body := manage(t, n, http.MethodGet, "/readyz")
+			if status != http.StatusServiceUnavailable {
+				t.Errorf("ready: %d %s", status, body)
+			}
+			return strings.Contains(body, "maintenance")
+		})
 		select {
 		case e := <-told:
 			if e == nil || e.Code != amqp.ConnectionForced || !strings.Contains(e.Reason, "Node was put into maintenance mode") {
