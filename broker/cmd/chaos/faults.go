@@ -25,11 +25,11 @@ type breaker struct {
 	tasks  sync.WaitGroup
 	ending context.Context
 
-	mu      sync.Mutex
-	done    []episode
-	full    [nodeCount]int       // disk faults in force
-	freed   [nodeCount]time.Time // the last one's end
-	met     [nodeCount]int       // faults that meet a node now
+	mu    sync.Mutex
+	done  []episode
+	full  [nodeCount]int       // disk faults in force
+	freed [nodeCount]time.Time // the last one's end
+	met   [nodeCount]int       // faults that meet a node now
 	// wellSince is since when a majority of the nodes meets no fault; 0: it does.
 	wellSince moment
 }

@@ -35,10 +35,10 @@ var errMissing = errors.New("not installed")
 
 // cluster is three nodes, with proxies before them.
 type cluster struct {
-	name  string
-	dir   string
-	amqp  []string // addresses, by node
-	nodes []*exec.Cmd
+	name    string
+	dir     string
+	amqp    []string // addresses, by node
+	nodes   []*exec.Cmd
 	proxies map[string]string // their addresses
 	others  []*exec.Cmd
 }
