@@ -3,12 +3,14 @@ package brokertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -132,6 +134,18 @@ func freeAddr(t testing.TB) string {
 func (n *Node) Start() {
 	n.t.Helper()
 	b, err := broker.New(n.cfg)
+	for range portTries {
+		if n.b != nil || !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+		// Somebody took a port since it was seen free; nobody knows this node's yet, but
+		// for its peers.
+		n.cfg.Listen, n.cfg.HTTPListen = freeAddr(n.t), freeAddr(n.t)
+		if len(n.cfg.Peers) == 0 {
+			n.cfg.PeerListen = freeAddr(n.t)
+		}
+		b, err = broker.New(n.cfg)
+	}
 	if err != nil {
 		n.t.Fatal(err)
 	}
