@@ -379,5 +379,13 @@ type api struct{ n *Node }
 // Node implements management.Broker.
 func (a api) Node() *node.Node { return a.n.current() }
 
+// CertificateEnd implements management.Broker.
+func (a api) CertificateEnd() time.Time {
+	if a.n.certs == nil {
+		return time.Time{}
+	}
+	return a.n.certs.End()
+}
+
 // JoinCluster implements management.Broker.
 func (a api) JoinCluster(peer string, force bool) error { return a.n.JoinCluster(peer, force) }

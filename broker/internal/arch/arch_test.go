@@ -35,6 +35,7 @@ var layers = map[string][]string{
 	// The shell.
 	"storage":  nil,
 	"resource": nil,
+	"meter":    nil,
 	"raftnode": {"storage"},
 	"cluster":  {"raftnode", "storage"},
 
@@ -43,9 +44,9 @@ var layers = map[string][]string{
 	"certs":      nil,
 	"proxy":      nil,
 	"tracing":    {"message", "node"},
-	"node":       {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "auth", "resource"},
+	"node":       {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "auth", "resource", "meter"},
 	"server":     {"message", "amqp", "node", "proxy"},
-	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server"},
+	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server", "meter"},
 	"sim":        {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "node"},
 	"arch":       nil,
 

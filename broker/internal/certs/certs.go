@@ -116,6 +116,19 @@ func (s *Source) current() *tls.Config {
 	return s.tls
 }
 
+// End returns until when the certificate is good; zero if it can't be read.
+func (s *Source) End() time.Time {
+	c := s.current()
+	if len(c.Certificates) == 0 || len(c.Certificates[0].Certificate) == 0 {
+		return time.Time{}
+	}
+	leaf, err := x509.ParseCertificate(c.Certificates[0].Certificate[0])
+	if err != nil {
+		return time.Time{}
+	}
+	return leaf.NotAfter
+}
+
 func (s *Source) times() (t [3]time.Time) {
 	for i, name := range [...]string{s.cfg.Cert, s.cfg.Key, s.cfg.CA} {
 		if info, err := os.Stat(name); err == nil {

@@ -1,6 +1,10 @@
 package management
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+)
 
 // forget removes a node from the cluster; ?force=true also one that runs.
 func (h *handler) forget(w http.ResponseWriter, r *request) error {
@@ -56,5 +60,24 @@ func (h *handler) grow(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// join moves the node to another cluster.
+func (h *handler) join(w http.ResponseWriter, r *request) error {
+	var body struct {
+		Peer  string `json:"peer"`
+		Force bool   `json:"force"`
+	}
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	if body.Peer == "" {
+		return fault.New(fault.PreconditionFailed, "key peer is missing: the peer address of a member of the cluster to join")
+	}
+	if err := h.b.JoinCluster(body.Peer, body.Force); err != nil {
+		return fault.New(fault.PreconditionFailed, "%v", err)
+	}
+	w.WriteHeader(http.StatusAccepted)
 	return nil
 }

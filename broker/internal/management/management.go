@@ -12,7 +12,9 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -25,6 +27,9 @@ import (
 type Broker interface {
 	Node() *node.Node
 	JoinCluster(peer string, force bool) error
+	// CertificateEnd returns until when the AMQP listener's certificate is good; zero:
+	// there is none.
+	CertificateEnd() time.Time
 }
 
 // bodyBytesMax bounds what a request may carry.
@@ -34,12 +39,16 @@ type handler struct {
 	b           Broker
 	log         *slog.Logger
 	guestRemote bool
+	view        view
+	guard       guard
 }
 
 // request is a request of a user who has logged in.
 type request struct {
 	*http.Request
 	user *metadata.User
+	// changesNothing is set by a handler whose method only looks as if it did.
+	changesNothing bool
 }
 
 // role is what a user must be for a request.
@@ -72,7 +81,7 @@ type route struct {
 // New returns the handler of all paths. guestRemote lets user guest in from other
 // machines.
 func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
-	h := &handler{b, log, guestRemote}
+	h := &handler{b: b, log: log, guestRemote: guestRemote}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))
@@ -83,23 +92,20 @@ func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
-	for _, routes := range [...][]route{h.clusterRoutes(), h.policyRoutes(), h.userRoutes(), h.permissionRoutes(), h.vhostRoutes(), h.connectionRoutes()} {
-		for _, t := range routes {
-			r.Method(t.method, t.path, h.authenticated(t.role, t.handle))
-		}
+	for _, t := range h.allRoutes() {
+		r.Method(t.method, t.path, h.authenticated(t.role, t.handle))
 	}
-	return withoutLastSlash(r)
+	// A page of another site must not make a browser change something here.
+	return http.NewCrossOriginProtection().Handler(withoutLastSlash(r))
+}
+
+func (h *handler) allRoutes() []route {
+	return slices.Concat(h.clusterRoutes(), h.overviewRoutes(), h.healthRoutes(), h.queueRoutes(), h.exchangeRoutes(), h.bindingRoutes(),
+		h.policyRoutes(), h.parameterRoutes(), h.userRoutes(), h.permissionRoutes(), h.vhostRoutes(), h.connectionRoutes(), h.definitionRoutes())
 }
 
 func (h *handler) clusterRoutes() []route {
 	return []route{
-		{http.MethodGet, "/api/overview", anyUser, h.overview},
-		{http.MethodGet, "/api/nodes", monitor, h.nodes},
-		{http.MethodGet, "/api/queues", anyUser, h.queues},
-		{http.MethodGet, "/api/queues/{vhost}", anyUser, h.queues},
-		{http.MethodGet, "/api/queues/{vhost}/{name}", anyUser, h.queue},
-		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", monitor, h.quorumStatus},
-		{http.MethodPost, "/api/rebalance/queues", admin, h.rebalance},
 		{http.MethodPut, "/api/cluster/nodes/{node}/groups", admin, h.grow},
 		{http.MethodDelete, "/api/cluster/nodes/{node}/groups", admin, h.grow},
 		{http.MethodPost, "/api/cluster/join", admin, h.join},
@@ -145,36 +151,49 @@ func (h *handler) ready(w http.ResponseWriter, _ *http.Request) {
 func (h *handler) authenticated(need role, f func(http.ResponseWriter, *request) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		name, password, ok := r.BasicAuth()
+		who, now := guardedOf(r.RemoteAddr, name), time.Now()
+		if wait := h.guard.wait(who, now); ok && wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			write(w, http.StatusTooManyRequests, map[string]string{"error": "too_many_requests", "reason": "too many failed logins: try again later"})
+			return
+		}
+		if ok {
+			ok = h.b.Node().Authenticate(name, password) == nil
+			h.guard.tried(who, ok, now)
+		}
 		switch {
-		case !ok || h.b.Node().Authenticate(name, password) != nil:
-			refuse(w, "not_authorized", "Login failed")
+		case !ok:
+			refuse(w, r, "not_authorized", "Login failed")
 			return
 		case name == "guest" && !h.guestRemote && !loopback(r.RemoteAddr):
-			refuse(w, "not_authorized", "User can only log in via localhost")
+			refuse(w, r, "not_authorized", "User can only log in via localhost")
 			return
 		}
 		q := &request{Request: r, user: h.user(name)}
 		if q.user == nil || !q.user.HasTag(anyUser.tags...) {
-			refuse(w, notAuthorised, anyUser.refusal)
+			refuse(w, r, notAuthorised, anyUser.refusal)
 			return
 		}
 		if !q.user.HasTag(need.tags...) {
-			refuse(w, notAuthorised, need.refusal)
+			refuse(w, r, notAuthorised, need.refusal)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, bodyBytesMax)
+		r.Body = http.MaxBytesReader(w, r.Body, bodyMax(r))
 		err := h.visible(q)
 		if err == nil {
 			err = f(w, q)
 		}
+		if r.Method != http.MethodGet {
+			h.view.forget()
+		}
 		if errors.Is(err, errHidden) {
-			refuse(w, notAuthorised, "User not authorised to access virtual host")
+			refuse(w, r, notAuthorised, "User not authorised to access virtual host")
 			return
 		}
 		switch {
 		case err != nil:
 			h.fail(w, r, err)
-		case r.Method != http.MethodGet:
+		case r.Method != http.MethodGet && !q.changesNothing:
 			h.log.Info("changed through the management API", "user", name, "method", r.Method, "path", r.URL.Path, "peer", r.RemoteAddr)
 		}
 	}
@@ -216,11 +235,16 @@ func sees(u *metadata.User, vhost string) bool {
 	return allowed || u.HasTag(monitor.tags...)
 }
 
+// consoleHeader marks the console's requests.
+const consoleHeader = "X-Warren-Console"
+
 // notAuthorised is for those whose login is good; RabbitMQ spells the two differently.
 const notAuthorised = "not_authorised"
 
-func refuse(w http.ResponseWriter, kind, reason string) {
-	w.Header().Set("WWW-Authenticate", `Basic realm="Warren"`)
+func refuse(w http.ResponseWriter, r *http.Request, kind, reason string) {
+	if r.Header.Get(consoleHeader) == "" { // the console asks by itself, not the browser
+		w.Header().Set("WWW-Authenticate", `Basic realm="Warren"`)
+	}
 	write(w, http.StatusUnauthorized, map[string]string{"error": kind, "reason": reason})
 }
 
@@ -231,8 +255,19 @@ func loopback(addr string) bool {
 
 var statuses = map[fault.Kind]int{
 	fault.NotFound: http.StatusNotFound, fault.PreconditionFailed: http.StatusBadRequest,
-	fault.AccessRefused: http.StatusForbidden, fault.NotAllowed: http.StatusBadRequest,
-	fault.Unavailable: http.StatusServiceUnavailable,
+	fault.AccessRefused: http.StatusUnauthorized, fault.NotAllowed: http.StatusBadRequest, fault.ResourceLocked: http.StatusBadRequest,
+	fault.NotImplemented: http.StatusBadRequest, fault.ResourceError: http.StatusBadRequest, fault.Unavailable: http.StatusServiceUnavailable,
+}
+
+// bodyMax returns how many bytes a request may carry.
+func bodyMax(r *http.Request) int64 {
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/api/definitions"):
+		return definitionsBytesMax
+	case strings.HasSuffix(r.URL.Path, "/publish"):
+		return messageBytesMax
+	}
+	return bodyBytesMax
 }
 
 // errBadRequest marks what the caller sent wrong.
@@ -240,7 +275,7 @@ var errBadRequest = errors.New("bad request")
 
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, ok := statuses[fault.KindOf(err)]
-	if errors.Is(err, errBadRequest) {
+	if _, isPage := errors.AsType[*pageError](err); isPage || errors.Is(err, errBadRequest) {
 		status, ok = http.StatusBadRequest, true
 	}
 	if !ok {
@@ -248,7 +283,10 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
 	reason := err.Error()
-	kind := map[int]string{http.StatusNotFound: "Object Not Found", http.StatusBadRequest: "bad_request"}[status]
+	kind := map[int]string{http.StatusNotFound: "Object Not Found", http.StatusBadRequest: "bad_request", http.StatusUnauthorized: notAuthorised}[status]
+	if p, ok := errors.AsType[*pageError](err); ok {
+		kind = p.kind
+	}
 	if kind == "" {
 		kind = http.StatusText(status)
 	}
@@ -286,6 +324,14 @@ func keysMissing(keys ...any) error {
 		return nil
 	}
 	return fault.New(fault.PreconditionFailed, "[%s]", strings.Join(missing, ","))
+}
+
+// readOptional is read for a body that may be missing.
+func readOptional(r *request, v any) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
+	return read(r, v)
 }
 
 func read(r *request, v any) error {

@@ -57,10 +57,10 @@ func (h *handler) named(r *request) ([]*metadata.User, error) {
 
 func (h *handler) permissions(w http.ResponseWriter, r *request) error {
 	list, err := h.permissionList(r)
-	if err == nil {
-		write(w, http.StatusOK, list)
+	if err != nil {
+		return err
 	}
-	return err
+	return h.list(w, r, ready(list))
 }
 
 func (h *handler) permission(w http.ResponseWriter, r *request) error {
@@ -143,10 +143,10 @@ func (h *handler) topicList(r *request) ([]map[string]any, error) {
 
 func (h *handler) topicPermissions(w http.ResponseWriter, r *request) error {
 	list, err := h.topicList(r)
-	if err == nil {
-		write(w, http.StatusOK, list)
+	if err != nil {
+		return err
 	}
-	return err
+	return h.list(w, r, ready(list))
 }
 
 func (h *handler) topicPermission(w http.ResponseWriter, r *request) error {

@@ -67,8 +67,7 @@ func (h policies) list(w http.ResponseWriter, r *request) error {
 	for _, p := range h.all(r) {
 		list = append(list, policyJSON(p))
 	}
-	write(w, http.StatusOK, list)
-	return nil
+	return h.handler.list(w, r, ready(list))
 }
 
 func (h policies) find(r *request) *metadata.Policy {

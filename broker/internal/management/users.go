@@ -2,9 +2,11 @@ package management
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/auth"
@@ -26,6 +28,35 @@ func (h *handler) userRoutes() []route {
 		{http.MethodPut, "/api/user-limits/{user}/{name}", admin, h.setLimit},
 		{http.MethodDelete, "/api/user-limits/{user}/{name}", admin, h.clearLimit},
 	}
+}
+
+// flag is a truth value, or the word for one.
+type flag bool
+
+// UnmarshalJSON decodes either.
+func (f *flag) UnmarshalJSON(b []byte) error {
+	switch string(b) {
+	case "true", `"true"`:
+		*f = true
+	case "false", `"false"`, "null", `""`:
+		*f = false
+	default:
+		return fmt.Errorf("%s is neither true nor false", b)
+	}
+	return nil
+}
+
+// number is a whole number, or the text of one.
+type number int64
+
+// UnmarshalJSON decodes either.
+func (n *number) UnmarshalJSON(b []byte) error {
+	v, err := strconv.ParseInt(strings.Trim(string(b), `"`), 10, 64)
+	if err != nil {
+		return fmt.Errorf("%s is not a whole number", b)
+	}
+	*n = number(v)
+	return nil
 }
 
 // stringList is a list of words, or a text in which commas part them.
@@ -85,21 +116,20 @@ func (h *handler) allUsers(fits func(*metadata.User) bool) []*metadata.User {
 	return all
 }
 
-func (h *handler) writeUsers(w http.ResponseWriter, fits func(*metadata.User) bool) error {
+func (h *handler) writeUsers(w http.ResponseWriter, r *request, fits func(*metadata.User) bool) error {
 	list := []map[string]any{}
 	for _, u := range h.allUsers(fits) {
 		list = append(list, userJSON(u))
 	}
-	write(w, http.StatusOK, list)
-	return nil
+	return h.list(w, r, ready(list))
 }
 
-func (h *handler) users(w http.ResponseWriter, _ *request) error {
-	return h.writeUsers(w, func(*metadata.User) bool { return true })
+func (h *handler) users(w http.ResponseWriter, r *request) error {
+	return h.writeUsers(w, r, func(*metadata.User) bool { return true })
 }
 
-func (h *handler) usersWithoutPermissions(w http.ResponseWriter, _ *request) error {
-	return h.writeUsers(w, func(u *metadata.User) bool { return len(u.Permissions) == 0 })
+func (h *handler) usersWithoutPermissions(w http.ResponseWriter, r *request) error {
+	return h.writeUsers(w, r, func(u *metadata.User) bool { return len(u.Permissions) == 0 })
 }
 
 // findUser returns the user that the path names.
@@ -193,14 +223,13 @@ func (h *handler) userLimits(w http.ResponseWriter, r *request) error {
 	for _, u := range h.allUsers(func(u *metadata.User) bool { return len(u.Limits) > 0 && (name == "" || name == u.Name) }) {
 		list = append(list, map[string]any{"user": u.Name, "value": u.Limits})
 	}
-	write(w, http.StatusOK, list)
-	return nil
+	return h.list(w, r, ready(list))
 }
 
 // setLimit sets a limit of the user or the virtual host that the path names.
 func (h *handler) setLimit(w http.ResponseWriter, r *request) error {
 	var body struct {
-		Value *int64 `json:"value"`
+		Value *number `json:"value"`
 	}
 	if err := read(r, &body); err != nil {
 		return err
@@ -209,7 +238,7 @@ func (h *handler) setLimit(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	return h.apply(w, r, metadata.Command{LimitSet: &metadata.LimitSet{
-		User: param(r, "user"), VHost: param(r, "vhost"), Name: param(r, "name"), Value: *body.Value,
+		User: param(r, "user"), VHost: param(r, "vhost"), Name: param(r, "name"), Value: int64(*body.Value),
 	}})
 }
 

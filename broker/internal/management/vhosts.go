@@ -15,6 +15,9 @@ func (h *handler) vhostRoutes() []route {
 		{http.MethodGet, "/api/vhosts/{vhost}", anyUser, h.vhost},
 		{http.MethodPut, "/api/vhosts/{vhost}", admin, h.putVHost},
 		{http.MethodDelete, "/api/vhosts/{vhost}", admin, h.deleteVHost},
+		{http.MethodPost, "/api/vhosts/{vhost}/start/{node}", admin, h.startVHost},
+		{http.MethodPost, "/api/vhosts/{vhost}/deletion/protection", admin, h.protectVHost},
+		{http.MethodDelete, "/api/vhosts/{vhost}/deletion/protection", admin, h.protectVHost},
 		{http.MethodGet, "/api/vhost-limits", anyUser, h.vhostLimits},
 		{http.MethodGet, "/api/vhost-limits/{vhost}", anyUser, h.vhostLimits},
 		{http.MethodPut, "/api/vhost-limits/{vhost}/{name}", admin, h.setLimit},
@@ -34,7 +37,7 @@ func (h *handler) eachVHost(r *request, f func(*metadata.VHost)) {
 }
 
 // vhostList returns what the API tells of the virtual hosts that the user sees.
-func (h *handler) vhostList(r *request) []map[string]any {
+func (h *handler) vhostList(w http.ResponseWriter, r *request) []map[string]any {
 	state := map[string]string{}
 	for _, n := range h.b.Node().Nodes() {
 		state[n.Name] = "stopped"
@@ -42,15 +45,31 @@ func (h *handler) vhostList(r *request) []map[string]any {
 			state[n.Name] = "running"
 		}
 	}
+	sums := map[string]*[2]int{}
+	rates := map[string]*[2]float64{}
+	for _, q := range h.allQueues(w, r, false) {
+		if sums[q.VHost] == nil {
+			sums[q.VHost], rates[q.VHost] = new([2]int), new([2]float64)
+		}
+		sums[q.VHost][0] += q.Ready
+		sums[q.VHost][1] += q.Unacked
+		rates[q.VHost][0] += q.ReadyRate
+		rates[q.VHost][1] += q.UnackRate
+	}
 	list := []map[string]any{}
 	h.eachVHost(r, func(v *metadata.VHost) {
 		about := map[string]any{"description": v.Description, "tags": notNil(v.Tags)}
 		m := map[string]any{
-			"name": v.Name, "description": v.Description, "tags": notNil(v.Tags), "tracing": false,
-			"metadata": about, "cluster_state": state, "protected_from_deletion": false,
+			"name": v.Name, "description": v.Description, "tags": notNil(v.Tags), "tracing": v.Tracing,
+			"metadata": about, "cluster_state": state, "protected_from_deletion": v.Protected,
 		}
 		if v.DefaultQueueType != "" {
 			m["default_queue_type"], about["default_queue_type"] = v.DefaultQueueType, v.DefaultQueueType
+		}
+		if sum := sums[v.Name]; sum != nil {
+			lengths(m, sum[0], sum[1], rates[v.Name][0], rates[v.Name][1], nil, span{})
+		} else {
+			lengths(m, 0, 0, 0, 0, nil, span{})
 		}
 		list = append(list, m)
 	})
@@ -58,17 +77,15 @@ func (h *handler) vhostList(r *request) []map[string]any {
 }
 
 func (h *handler) vhosts(w http.ResponseWriter, r *request) error {
-	write(w, http.StatusOK, h.vhostList(r))
-	return nil
+	return h.list(w, r, ready(h.vhostList(w, r)))
 }
 
 func (h *handler) vhost(w http.ResponseWriter, r *request) error {
-	list := h.vhostList(r)
+	list := h.vhostList(w, r)
 	if len(list) == 0 {
 		return fault.New(fault.NotFound, "no vhost '%s'", param(r, "vhost"))
 	}
-	write(w, http.StatusOK, list[0])
-	return nil
+	return h.one(w, r, list[0])
 }
 
 func (h *handler) putVHost(w http.ResponseWriter, r *request) error {
@@ -76,14 +93,15 @@ func (h *handler) putVHost(w http.ResponseWriter, r *request) error {
 		Description      *string     `json:"description"`
 		Tags             *stringList `json:"tags"`
 		DefaultQueueType *string     `json:"default_queue_type"`
+		Tracing          *flag       `json:"tracing"`
+		Protected        *flag       `json:"protected_from_deletion"`
 	}
-	if r.ContentLength != 0 {
-		if err := read(r, &body); err != nil {
-			return err
-		}
+	if err := readOptional(r, &body); err != nil {
+		return err
 	}
 	c := &metadata.VHostPut{
 		Name: param(r, "vhost"), Description: body.Description, Tags: (*[]string)(body.Tags), DefaultQueueType: body.DefaultQueueType,
+		Tracing: (*bool)(body.Tracing), Protected: (*bool)(body.Protected),
 	}
 	if t := c.DefaultQueueType; t != nil && *t == "undefined" { // what some tools send for none
 		c.DefaultQueueType = new(string)
@@ -105,6 +123,23 @@ func (h *handler) putVHost(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
+// startVHost starts a virtual host on a node, where they all run anyway.
+func (h *handler) startVHost(w http.ResponseWriter, r *request) error {
+	for _, n := range h.b.Node().Nodes() {
+		if n.Name == param(r, "node") {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		}
+	}
+	return fault.New(fault.NotFound, "no node '%s' in the cluster", param(r, "node"))
+}
+
+// protectVHost protects a virtual host from deletion (POST), or ends that.
+func (h *handler) protectVHost(w http.ResponseWriter, r *request) error {
+	on := r.Method == http.MethodPost
+	return h.apply(w, r, metadata.Command{VHostPut: &metadata.VHostPut{Name: param(r, "vhost"), Protected: &on}})
+}
+
 func (h *handler) hasVHost(name string) (has bool) {
 	h.b.Node().View(func(s *metadata.State) { has = s.VHosts[name] != nil })
 	return has
@@ -121,6 +156,5 @@ func (h *handler) vhostLimits(w http.ResponseWriter, r *request) error {
 			list = append(list, map[string]any{"vhost": v.Name, "value": v.Limits})
 		}
 	})
-	write(w, http.StatusOK, list)
-	return nil
+	return h.list(w, r, ready(list))
 }

@@ -40,6 +40,8 @@ type Command struct {
 	TopicPermissionClear *TopicPermissionClear `json:",omitempty"`
 	LimitSet             *LimitSet             `json:",omitempty"`
 	LimitClear           *LimitClear           `json:",omitempty"`
+	GlobalSet            *GlobalSet            `json:",omitempty"`
+	GlobalClear          *GlobalClear          `json:",omitempty"`
 }
 
 // Encode encodes the command for the log.
@@ -134,6 +136,10 @@ func (s *State) applyAccess(c *Command, encoded []byte) *fault.Error {
 		return s.limitSet(c.LimitSet)
 	case c.LimitClear != nil:
 		return s.limitClear(c.LimitClear)
+	case c.GlobalSet != nil:
+		return s.globalSet(c.GlobalSet)
+	case c.GlobalClear != nil:
+		return s.globalClear(c.GlobalClear)
 	}
 	panic(fmt.Sprintf("metadata: command %q, which this version does not know", encoded))
 }

@@ -141,7 +141,14 @@ func policyOf(policies map[string]*Policy, q *Queue) *Policy {
 	return best
 }
 
-// policyOfExchange returns the one policy that applies to the exchange, nil if none does.
+// PolicyOfExchange returns the one policy that applies to the exchange, nil if none does.
+func (s *State) PolicyOfExchange(x *Exchange) *Policy {
+	if v := s.VHosts[x.VHost]; v != nil {
+		return s.policyOfExchange(v, x)
+	}
+	return nil
+}
+
 func (s *State) policyOfExchange(v *VHost, x *Exchange) *Policy {
 	var best *Policy
 	for _, name := range slices.Sorted(maps.Keys(v.Policies)) {

@@ -33,7 +33,9 @@ type State struct {
 	// proposed again because its fate was unknown must not be carried out twice, perhaps
 	// behind later ones.
 	Proposers map[uint64]*Proposer
-	NextID    uint64 // of queues, exchanges and groups; never used twice
+	// Globals are the global parameters, in JSON. The map is replaced, never changed.
+	Globals map[string]json.RawMessage `json:",omitempty"`
+	NextID  uint64                     // of queues, exchanges and groups; never used twice
 
 	queues    map[uint64]*Queue
 	exchanges map[uint64]*Exchange
@@ -72,6 +74,8 @@ type VHost struct {
 	Tags             []string `json:",omitempty"`
 	DefaultQueueType string   `json:",omitempty"` // of declarations that name none
 	Limits           Limits   `json:",omitempty"`
+	Tracing          bool     `json:",omitempty"` // the firehose is on
+	Protected        bool     `json:",omitempty"` // from deletion
 	Exchanges        map[string]*Exchange
 	Queues           map[string]*Queue
 	Policies         map[string]*Policy

@@ -15,6 +15,8 @@ type VHostPut struct {
 	Description      *string   `json:",omitempty"`
 	Tags             *[]string `json:",omitempty"`
 	DefaultQueueType *string   `json:",omitempty"` // "" for none
+	Tracing          *bool     `json:",omitempty"`
+	Protected        *bool     `json:",omitempty"`
 	// Max is how many virtual hosts the proposer allows; 0: any number.
 	Max int `json:",omitempty"`
 }
@@ -49,6 +51,13 @@ func (s *State) vhostPut(c *VHostPut) *fault.Error {
 	if c.DefaultQueueType != nil {
 		v.DefaultQueueType = *c.DefaultQueueType
 	}
+	if c.Protected != nil {
+		v.Protected = *c.Protected
+	}
+	if c.Tracing != nil && *c.Tracing != v.Tracing {
+		v.Tracing = *c.Tracing
+		s.changed(Change{Kind: AccessChanged})
+	}
 	return nil
 }
 
@@ -56,6 +65,9 @@ func (s *State) vhostDelete(c *VHostDelete) *fault.Error {
 	v := s.VHosts[c.Name]
 	if v == nil {
 		return fault.New(fault.NotFound, "no vhost '%s'", c.Name)
+	}
+	if v.Protected {
+		return fault.New(fault.PreconditionFailed, "vhost '%s' is protected from deletion", c.Name)
 	}
 	for _, q := range s.sortedQueues() {
 		if q.VHost == v.Name {

@@ -129,12 +129,12 @@ func TestPublishChecksCostNothing(t *testing.T) {
 func TestTheTallyForgetsNobody(t *testing.T) {
 	n, _, link := newLinks(t)
 	a, b := link("u"), link("u")
-	a.channels, b.channels = map[uint16]struct{}{}, map[uint16]struct{}{}
+	a.channels, b.channels = map[uint16]*ChannelState{}, map[uint16]*ChannelState{}
 	n.addLink(a)
 	n.addLink(b)
-	n.addChannel(a, 1)
-	n.addChannel(a, 1)
-	n.addChannel(b, 1)
+	n.addChannel(a, 1, nil)
+	n.addChannel(a, 1, nil)
+	n.addChannel(b, 1, nil)
 	if c := n.countHere("/", "u"); c != (counts{2, 2, 2}) || n.tally.all != 2 {
 		t.Fatalf("%+v, %d", c, n.tally.all)
 	}

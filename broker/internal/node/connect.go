@@ -42,7 +42,14 @@ type Traffic struct {
 }
 
 // Authenticate checks a user's password. Nobody gets in with an empty one.
-func (n *Node) Authenticate(user, password string) error {
+func (n *Node) Authenticate(user, password string) (err error) {
+	defer func() {
+		if err != nil {
+			n.meters.churn.loginsBad.Add(1)
+			return
+		}
+		n.meters.churn.loginsGood.Add(1)
+	}()
 	u, err := n.user(user)
 	switch {
 	case err != nil:
@@ -80,7 +87,7 @@ func (n *Node) Connect(ctx context.Context, vhost, user string, info ClientInfo,
 	l := &Link{
 		n: n, vhost: vhost, user: user, info: info, session: s, room: make(chan struct{}, 1), since: n.now(),
 		owner:     metadata.ConnID{Replica: n.id.Replica, Incarnation: n.id.Incarnation, Serial: n.linkSerial.Add(1)},
-		consumers: map[*Consumer]struct{}{}, channels: map[uint16]struct{}{},
+		consumers: map[*Consumer]struct{}{}, channels: map[uint16]*ChannelState{},
 	}
 	// From here on it counts, and ends with its user and its virtual host: of two clients
 	// that want the last place both may be refused, never both let in.
@@ -92,6 +99,7 @@ func (n *Node) Connect(ctx context.Context, vhost, user string, info ClientInfo,
 	}
 	n.linksMu.Lock()
 	l.open = true
+	n.meters.churn.connectionsOpened.Add(1)
 	n.linksMu.Unlock()
 	if n.Drained() {
 		l.session.Abort(maintenanceText)
@@ -132,9 +140,10 @@ func (n *Node) admitClient(ctx context.Context, l *Link) error {
 	return nil
 }
 
-// OpenChannel counts a channel; it fails when there are as many as may be.
-func (l *Link) OpenChannel(ctx context.Context, number uint16) error {
-	l.n.addChannel(l, number)
+// OpenChannel counts a channel, of which s tells; it fails when there are as many as may
+// be.
+func (l *Link) OpenChannel(ctx context.Context, number uint16, s *ChannelState) error {
+	l.n.addChannel(l, number, s)
 	err := l.n.admitChannel(ctx, l)
 	if err != nil {
 		l.CloseChannel(number)

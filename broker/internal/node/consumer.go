@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
@@ -25,6 +26,7 @@ type Consumer struct {
 	gate     atomic.Pointer[gate] // changes when the queue moves
 	queueID  uint64
 	spec     consumerSpec
+	args     message.Table
 	timeout  ackTimeout
 	over     bool // under gate.mu: no delivery can come any more
 
@@ -129,7 +131,7 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{
-		timeout: timeout,
+		timeout: timeout, args: s.Args,
 		Channel: s.Channel, Tag: s.Tag, Queue: s.Queue, NoAck: s.NoAck,
 		link: l, internal: s.Internal, queueID: q.ID, spec: spec, held: map[uint64]struct{}{},
 	}

@@ -25,6 +25,7 @@ type call struct {
 	Reason      string
 	Group       uint64 // block, group
 	Queue, Base uint64
+	History     bool // queues, totals: with samples
 }
 
 // The calls. Those behind join are answered to members of the cluster only.
@@ -38,6 +39,9 @@ const (
 	callBlock       = "block"
 	callGroup       = "group"
 	callRebalance   = "rebalance"
+	callTotals      = "totals"
+	callExchanges   = "exchanges"
+	callMachine     = "machine"
 )
 
 // callReply answers it.
@@ -47,13 +51,16 @@ type callReply struct {
 	ClusterID string
 	Forgotten bool              // the asker is no member any more
 	Peers     map[uint64]string // the members' peer addresses
-	Queues    []QueueStatus
+	Queues    []QueueCounts
 	Block     []byte
 	Raft      raftnode.GroupStatus
 
 	Counts      counts
 	Connections []ConnectionStatus
 	Closed      int
+	Totals      *NodeTotals
+	Exchanges   []ExchangeCounts
+	Machine     *MachineStatus
 }
 
 const (
@@ -80,7 +87,7 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		}
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
-	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance:
+	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance, callTotals, callExchanges, callMachine:
 		if from.ClusterID == r.ClusterID {
 			n.answerMember(c, &r)
 		}
@@ -98,7 +105,7 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 func (n *Node) answerMember(c call, r *callReply) {
 	switch c.Op {
 	case callQueues:
-		r.Queues = n.localQueues(n.ctx)
+		r.Queues = n.queuesHere(n.ctx, c.History)
 	case callCount:
 		r.Counts = n.countHere(c.VHost, c.User)
 	case callConnections:
@@ -110,6 +117,12 @@ func (n *Node) answerMember(c call, r *callReply) {
 		if r.Block, err = n.blockHere(c.Group, c.Queue, c.Base); err != nil {
 			r.Error = err.Error()
 		}
+	case callTotals:
+		r.Totals = new(n.totalsHere(c.History))
+	case callExchanges:
+		r.Exchanges = n.exchangesCounted()
+	case callMachine:
+		r.Machine = new(n.machineHere())
 	case callRebalance:
 		n.host.Rebalance()
 	case callGroup:
@@ -173,6 +186,7 @@ func (n *Node) run() {
 	n.tasks.Go(n.register)
 	n.tasks.Go(n.watchResources)
 	n.tasks.Go(n.watchMembership)
+	n.tasks.Go(n.sample)
 	n.control()
 }
 

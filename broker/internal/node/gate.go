@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"sync"
 
+	"github.com/warren-mq/warren/broker/internal/meter"
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
 
@@ -34,6 +35,7 @@ type laneCommand struct {
 	link    *Link
 	channel uint16
 	number  uint64    // publisher confirm; 0: none
+	at      int64     // when it was published, in Unix microseconds
 	fan     *fan      // publish to several groups
 	settled *Consumer // whose deliveries seqs it settles
 	seqs    []uint64
@@ -273,6 +275,8 @@ func (g *gate) abandon() {
 func (n *Node) finish(done []laneCommand, lost bool) {
 	var link *Link
 	var batch []Confirmation
+	var waited meter.Snapshot
+	now := n.now().UnixMicro()
 	flush := func() {
 		if link != nil && len(batch) > 0 {
 			link.confirm(batch)
@@ -302,7 +306,9 @@ func (n *Node) finish(done []laneCommand, lost bool) {
 			flush()
 			link = c.link
 		}
+		waited.Observe(uint64(max(now-c.at, 0)))
 		batch = append(batch, Confirmation{Channel: c.channel, Number: c.number, Nack: nack})
 	}
 	flush()
+	n.meters.confirm.Add(&waited)
 }

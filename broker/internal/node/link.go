@@ -8,6 +8,7 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/message"
 	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/meter"
 )
 
 // Session is what the node asks of a front end: one per client connection. The
@@ -128,7 +129,14 @@ type Link struct {
 
 	// Under Node.linksMu.
 	open     bool // it was let in
-	channels map[uint16]struct{}
+	channels map[uint16]*ChannelState
+
+	// What it publishes, by exchange: counters is under mu, the two of the last exchange
+	// are the front end's goroutine's.
+	counters map[string]*exchangeCounter
+	counted  string
+	counter  *exchangeCounter
+	sizes    meter.Histogram
 
 	route  []*metadata.Queue // scratch of Publish
 	groups []gateTarget

@@ -66,6 +66,10 @@ type Node struct {
 	holdsMu sync.Mutex
 	holds   map[uint64]*hold // by queue
 
+	started time.Time
+	meters  meters
+	samples *samples
+
 	store    *store
 	alarms   alarms
 	policies atomic.Uint64 // version of the policies, of which some things follow
@@ -108,10 +112,11 @@ func open(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, id: id, topology: metadata.New(),
 		waiters: map[uint64]chan outcome{}, asked: map[uint64]chan reply{}, peerApplied: map[uint64]uint64{},
-		gates: map[gateKey]*gate{}, holds: map[uint64]*hold{}, links: map[*Link]struct{}{}, serials: map[uint64]struct{}{}, tally: newTally(),
+		gates: map[gateKey]*gate{}, holds: map[uint64]*hold{}, links: map[*Link]struct{}{}, serials: map[uint64]struct{}{}, tally: newTally(), samples: newSamples(),
 		duty: make(chan struct{}, 1), kick: make(chan struct{}, 1), failure: make(chan error, 1),
 	}
 	n.spread.L = &n.spreadMu
+	n.started = n.now()
 	n.alarms.marks, n.alarms.nodes, n.alarms.kick = cfg.Watermarks, map[uint64]Alarm{}, make(chan struct{}, 1)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.stopped = n.ctx.Done()
@@ -131,7 +136,7 @@ func open(cfg Config) (*Node, error) {
 	n.host, err = raftnode.Open(raftnode.Options{
 		Replica: id.Replica, FS: cfg.FS, Sender: sender{n}, Workers: cfg.Workers,
 		Logger: cfg.Logger, Failed: n.fail,
-		Log: storage.LogOptions{SegmentBytes: cfg.SegmentBytes},
+		Log: storage.LogOptions{SegmentBytes: cfg.SegmentBytes, Synced: n.synced},
 	})
 	if err != nil {
 		return nil, errors.Join(err, n.transport.Close())

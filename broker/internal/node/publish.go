@@ -74,6 +74,7 @@ func (l *Link) prepare(p *Publication) (err error) {
 // follows once every queue has it. routed is false if it goes nowhere: then nothing
 // follows.
 func (l *Link) Send(channel uint16, number uint64, p *Publication) (routed bool) {
+	l.countPublish(p.Message.Exchange, len(p.Message.Body), len(p.queues))
 	l.groups = l.n.send(p.queues, l.groups[:0], p.Message, p.ttl, func(int) laneCommand {
 		return laneCommand{link: l, channel: channel, number: number}
 	})
@@ -97,7 +98,9 @@ func (n *Node) enqueue(groups []gateTarget, m *message.Message, ttl int64, c lan
 	if len(groups) > 1 && c.number != 0 {
 		c.fan = &fan{left: len(groups)}
 	}
-	now := n.now().UnixMilli()
+	at := n.now()
+	now := at.UnixMilli()
+	c.at = at.UnixMicro()
 	for _, t := range groups {
 		cmd := c
 		cmd.bytes = queue.AppendEnqueue(make([]byte, 0, m.Size()+64+8*len(t.queues)), t.queues, now, ttl, m)

@@ -38,6 +38,7 @@ type shardMachine struct {
 	setting  map[uint64]queue.Config       // configurations on their way to the log
 	used     map[uint64]bool               // queues that have had a consumer
 	getting  map[uint64]map[uint64]request // gets without answer, by queue
+	probe    probe
 }
 
 // laneIn is a lane at the leader.
@@ -60,7 +61,12 @@ func newShardMachine(n *Node, g *raftnode.Group) *shardMachine {
 }
 
 // Apply implements raftnode.Machine.
-func (m *shardMachine) Apply(_ uint64, data []byte) { m.shard.Apply(data) }
+func (m *shardMachine) Apply(_ uint64, data []byte) {
+	m.shard.Apply(data)
+	if m.probe.applied(m.leading) {
+		m.n.meters.replicate.Since(m.probe.at)
+	}
+}
 
 // Lead implements raftnode.Machine.
 func (m *shardMachine) Lead(r raftnode.Role) {
@@ -84,6 +90,7 @@ func (m *shardMachine) resign() {
 // begin takes up leadership once the state is current.
 func (m *shardMachine) begin() {
 	m.leading, m.serving = true, false
+	m.probe = probe{}
 	m.shard.Lead(true)
 	m.lanes = map[queue.Origin]*laneIn{}
 	m.epochs = map[uint64]uint32{}
@@ -154,6 +161,9 @@ func (m *shardMachine) dispatch() {
 		if todo.Mark != 0 {
 			m.own = queue.AppendMark(m.own, q.ID, todo.Mark)
 		}
+	}
+	for _, ms := range m.shard.Waits() {
+		m.n.meters.queued.Observe(uint64(ms) * 1000)
 	}
 	m.buryDead()
 	m.answerWaiting()
@@ -233,6 +243,7 @@ func (m *shardMachine) proposeAll() {
 			m.resign()
 			return
 		}
+		m.probe.proposed(m.n)
 	}
 	m.entries = m.entries[:0]
 }

@@ -5,33 +5,55 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/queue"
 )
 
+// statTimeout bounds how long tools wait for a queue's counts: a busy queue's last known
+// ones do as well.
+const statTimeout = time.Second
+
+// QueueCounts are what only a queue's leader knows.
+type QueueCounts struct {
+	ID         uint64
+	Leader     string            // node
+	Ready      int               `json:",omitempty"`
+	Unacked    int               `json:",omitempty"`
+	Consumers  int               `json:",omitempty"`
+	Hungry     int               `json:",omitempty"` // consumers that would take a message at once
+	Bytes      int64             `json:",omitempty"` // of all bodies
+	ReadyBytes int64             `json:",omitempty"` // of those that are ready
+	Counts     Counts            `json:",omitzero"`
+	Dead       [4]uint64         `json:",omitzero"`  // removed without an acknowledgement: rejected, expired, maxlen, delivery_limit
+	Active     queue.ConsumerKey `json:",omitzero"`  // who is served, if only one is at a time
+	Stale      bool              `json:",omitempty"` // the leader did not answer in time: these are old
+	Rates      Rates             `json:",omitzero"`
+	ReadyRate  float64           `json:",omitempty"`
+	UnackRate  float64           `json:",omitempty"`
+	Samples    []Sample          `json:",omitempty"`
+}
+
 // QueueStatus is one queue as tools show it.
 type QueueStatus struct {
-	ID         uint64
+	QueueCounts
 	VHost      string
 	Name       string
 	Type       metadata.QueueType
 	Durable    bool
 	AutoDelete bool
 	Exclusive  bool
+	Owner      metadata.ConnID
 	Args       metadata.Args
 	Policy     string // the policy that applies, "" for none
 	// OperatorPolicy is the operator's beside it, Definition what both come to.
 	OperatorPolicy string
 	Definition     map[string]any
-	Leader         string   // node; "" if none is known
+	Group          uint64   // placement group; 0: not replicated
 	Members        []string // nodes that hold the messages
 	Online         []string // those of them that are up
-	Ready          int
-	Unacked        int
-	Consumers      int
-	Bytes          int64
-	State          string // running, down
+	State          string   // running, down, moving
 }
 
 // NodeStatus is one node as tools show it.
@@ -42,95 +64,99 @@ type NodeStatus struct {
 	Drained bool // in maintenance
 }
 
-type statEvent struct{ answer func([]QueueStatus) }
-
-// stats returns the counts of the queues that this member leads.
-func (m *shardMachine) stats() []QueueStatus {
-	var list []QueueStatus
-	m.shard.Queues(func(q *queue.Queue) {
-		if q.Sealed() {
-			return // it is elsewhere, or on its way
-		}
-		s := QueueStatus{ID: q.ID, Leader: m.n.cfg.Name, Bytes: q.Bytes()}
-		s.Ready, s.Unacked, s.Consumers = q.Counts()
-		list = append(list, s)
-	})
-	return list
+// Listing is a list of something in the whole cluster, as far as the nodes answered.
+type Listing[T any] struct {
+	Items []T
+	// Missing are the running nodes that did not answer in time.
+	Missing []string
 }
 
-// localQueues returns the counts of the queues that this node leads.
-func (n *Node) localQueues(ctx context.Context) []QueueStatus {
+type statEvent struct{ answer func([]QueueCounts) }
+
+// countQueues asks this node's leaders for the counts of their queues; whole is false if
+// not all answered in time.
+func (n *Node) countQueues(ctx context.Context) (all []QueueCounts, whole bool) {
 	n.topologyMu.RLock()
 	groups := n.topology.GroupIDs()
 	n.topologyMu.RUnlock()
 	for i := range uint64(ownGroups) {
 		groups = append(groups, durableGroup+i, transientGroup+i)
 	}
-	answers := make(chan []QueueStatus, len(groups))
+	answers := make(chan []QueueCounts, len(groups))
 	asked := 0
 	for _, id := range groups {
 		if (isAlone(id) || n.leaderOf(id) == n.id.Replica) &&
-			n.host.Post(id, statEvent{func(l []QueueStatus) { answers <- l }}) {
+			n.host.Post(id, statEvent{func(l []QueueCounts) { answers <- l }}) {
 			asked++
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, statTimeout)
 	defer cancel()
-	var all []QueueStatus
 	for range asked {
 		select {
 		case l := <-answers:
 			all = append(all, l...)
 		case <-ctx.Done():
-			return all // a group lost its leader meanwhile
+			return all, false // a leader is busy, or a group lost its leader meanwhile
 		}
 	}
-	return all
+	return all, true
 }
 
-// Queues returns all queues with their counts, by virtual host and name.
-func (n *Node) Queues(ctx context.Context) []QueueStatus {
-	counts := map[uint64]QueueStatus{}
+// queuesHere returns the counts of the queues that this node leads.
+func (n *Node) queuesHere(ctx context.Context, history bool) []QueueCounts {
+	list, whole := n.countQueues(ctx)
+	if !whole {
+		list = n.lastKnown(list)
+	}
+	return n.rated(list, history)
+}
+
+// ListQueues returns all queues with their counts, by virtual host and name; with their
+// samples, if history is set.
+func (n *Node) ListQueues(ctx context.Context, history bool) Listing[QueueStatus] {
+	counts := map[uint64]QueueCounts{}
 	var mu sync.Mutex
-	add := func(list []QueueStatus) {
+	add := func(list []QueueCounts) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, s := range list {
-			counts[s.ID] = s
+			if old, have := counts[s.ID]; !have || old.Stale {
+				counts[s.ID] = s
+			}
 		}
 	}
-	add(n.localQueues(ctx))
-	n.eachPeer(ctx, call{Op: callQueues}, func(r callReply) { add(r.Queues) })
-	n.topologyMu.RLock()
-	defer n.topologyMu.RUnlock()
+	missing := n.eachNode(ctx, call{Op: callQueues, History: history},
+		func() { add(n.queuesHere(ctx, history)) }, func(r callReply) { add(r.Queues) })
 	var all []QueueStatus
+	n.topologyMu.RLock()
 	n.topology.EachQueue(func(q *metadata.Queue) {
 		if !q.Internal {
 			all = append(all, n.describe(q, counts))
 		}
 	})
+	n.topologyMu.RUnlock()
 	slices.SortFunc(all, func(a, b QueueStatus) int {
-		if a.VHost != b.VHost {
-			return cmp.Compare(a.VHost, b.VHost)
-		}
-		return cmp.Compare(a.Name, b.Name)
+		return cmp.Or(cmp.Compare(a.VHost, b.VHost), cmp.Compare(a.Name, b.Name))
 	})
-	return all
+	return Listing[QueueStatus]{all, missing}
 }
 
 // describe joins the topology's view of a queue with its leader's counts. The caller
 // holds topologyMu.
-func (n *Node) describe(q *metadata.Queue, counts map[uint64]QueueStatus) QueueStatus {
-	s, led := counts[q.ID]
-	s.ID, s.VHost, s.Name, s.Type = q.ID, q.VHost, q.Name, q.Type()
-	s.Durable, s.AutoDelete, s.Exclusive, s.Args = q.Durable, q.AutoDelete, q.Exclusive(), q.Args
+func (n *Node) describe(q *metadata.Queue, counts map[uint64]QueueCounts) QueueStatus {
+	c, led := counts[q.ID]
+	s := QueueStatus{
+		QueueCounts: c, VHost: q.VHost, Name: q.Name, Type: q.Type(), Durable: q.Durable, AutoDelete: q.AutoDelete,
+		Exclusive: q.Exclusive(), Owner: q.Owner, Args: q.Args, Group: q.Group, Definition: n.topology.Definition(q),
+	}
+	s.ID = q.ID
 	if p := n.topology.PolicyOf(q); p != nil {
 		s.Policy = p.Name
 	}
 	if p := n.topology.OperatorPolicyOf(q); p != nil {
 		s.OperatorPolicy = p.Name
 	}
-	s.Definition = n.topology.Definition(q)
 	s.Members = []string{q.Node}
 	if g := n.topology.Groups[q.Group]; g != nil {
 		s.Members = g.Members
@@ -140,9 +166,13 @@ func (n *Node) describe(q *metadata.Queue, counts map[uint64]QueueStatus) QueueS
 			s.Online = append(s.Online, name)
 		}
 	}
-	s.State = "running"
-	if !led {
+	switch {
+	case q.Target != 0:
+		s.State = "moving"
+	case !led:
 		s.State = "down"
+	default:
+		s.State = "running"
 	}
 	return s
 }
@@ -164,3 +194,95 @@ func (n *Node) Nodes() []NodeStatus {
 
 // ClusterID returns the id of the cluster, "" before there is one.
 func (n *Node) ClusterID() string { return n.transport.Identity().ClusterID }
+
+// eachNode does something here and makes a call to all other living nodes at once; it
+// returns the names of those that did not answer.
+func (n *Node) eachNode(ctx context.Context, c call, here func(), take func(callReply)) (missing []string) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, m := range n.Nodes() {
+		if !m.Running || m.Replica == n.id.Replica {
+			continue
+		}
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, 2*statTimeout)
+			defer cancel()
+			r, err := n.callNode(ctx, m.Peer, c)
+			if err != nil {
+				mu.Lock()
+				missing = append(missing, m.Name)
+				mu.Unlock()
+				return
+			}
+			take(r)
+		})
+	}
+	here()
+	wg.Wait()
+	slices.Sort(missing)
+	return missing
+}
+
+// ListTotals returns the sums of each node, by name; with samples, if history is set.
+func (n *Node) ListTotals(ctx context.Context, history bool) (map[string]NodeTotals, []string) {
+	all := map[string]NodeTotals{}
+	var mu sync.Mutex
+	add := func(name string, t NodeTotals) {
+		mu.Lock()
+		defer mu.Unlock()
+		all[name] = t
+	}
+	missing := n.eachNode(ctx, call{Op: callTotals, History: history},
+		func() { add(n.cfg.Name, n.totalsHere(history)) },
+		func(r callReply) {
+			if r.Totals != nil {
+				add(r.Name, *r.Totals)
+			}
+		})
+	return all, missing
+}
+
+// ExchangeCounts are what was published to an exchange.
+type ExchangeCounts struct {
+	VHost, Name     string
+	In, Out         uint64  // messages, and how many queues they went to
+	InRate, OutRate float64 // of the last seconds
+}
+
+func (n *Node) exchangesCounted() []ExchangeCounts {
+	counts := n.exchangesHere()
+	list := make([]ExchangeCounts, 0, len(counts))
+	s := n.samples
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k, c := range counts {
+		x := ExchangeCounts{VHost: k.vhost, Name: k.name, In: c.in, Out: c.out}
+		if r := s.exchanges[k]; r != nil {
+			x.InRate, x.OutRate = r.rates[StatPublish], r.rates[StatDeliver]
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// ListExchanges returns what was published to exchanges in the whole cluster; exchanges
+// that nobody published to are missing.
+func (n *Node) ListExchanges(ctx context.Context) Listing[ExchangeCounts] {
+	sums := map[exchangeKey]ExchangeCounts{}
+	var mu sync.Mutex
+	add := func(list []ExchangeCounts) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, x := range list {
+			k := exchangeKey{x.VHost, x.Name}
+			sum := sums[k]
+			sums[k] = ExchangeCounts{x.VHost, x.Name, sum.In + x.In, sum.Out + x.Out, sum.InRate + x.InRate, sum.OutRate + x.OutRate}
+		}
+	}
+	missing := n.eachNode(ctx, call{Op: callExchanges}, func() { add(n.exchangesCounted()) }, func(r callReply) { add(r.Exchanges) })
+	l := Listing[ExchangeCounts]{Missing: missing}
+	for _, x := range sums {
+		l.Items = append(l.Items, x)
+	}
+	return l
+}

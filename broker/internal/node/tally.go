@@ -54,6 +54,13 @@ func (n *Node) removeLink(l *Link) {
 		return
 	}
 	delete(n.links, l)
+	n.foldLink(l)
+	for _, s := range l.channels {
+		n.foldChannel(s)
+	}
+	if l.open {
+		n.meters.churn.connectionsClosed.Add(1)
+	}
 	delete(n.serials, l.owner.Serial)
 	add(n.tally.vhosts, l.vhost, -1)
 	add(n.tally.users, l.user, -1)
@@ -62,13 +69,14 @@ func (n *Node) removeLink(l *Link) {
 	clear(l.channels)
 }
 
-func (n *Node) addChannel(l *Link, number uint16) {
+func (n *Node) addChannel(l *Link, number uint16, s *ChannelState) {
 	n.linksMu.Lock()
 	defer n.linksMu.Unlock()
 	if _, there := l.channels[number]; there {
 		return
 	}
-	l.channels[number] = struct{}{}
+	l.channels[number] = s
+	n.meters.churn.channelsOpened.Add(1)
 	add(n.tally.channels, l.user, 1)
 	n.tally.all++
 }
@@ -76,9 +84,11 @@ func (n *Node) addChannel(l *Link, number uint16) {
 func (n *Node) removeChannel(l *Link, number uint16) {
 	n.linksMu.Lock()
 	defer n.linksMu.Unlock()
-	if _, there := l.channels[number]; !there {
+	s, there := l.channels[number]
+	if !there {
 		return
 	}
+	n.foldChannel(s)
 	delete(l.channels, number)
 	add(n.tally.channels, l.user, -1)
 	n.tally.all--
@@ -123,4 +133,13 @@ func (n *Node) eachPeer(ctx context.Context, c call, take func(callReply)) {
 		})
 	}
 	wg.Wait()
+}
+
+// foldChannel keeps what a channel that ends has counted. The caller holds linksMu.
+func (n *Node) foldChannel(s *ChannelState) {
+	n.meters.churn.channelsClosed.Add(1)
+	if s != nil {
+		c := s.Counts()
+		n.meters.closed.Plus(&c)
+	}
 }

@@ -68,7 +68,9 @@ func (q *Queue) serve(now int64, sink Sink, todo *Todo) bool {
 		l.served++
 		c.served = l.served
 		l.deliver(c, seq, sl, todo)
-		sink.Deliver(q, c, q.delivery(seq, sl))
+		d := q.delivery(seq, sl)
+		q.delivered(seq, &d, now, c.NoAck, false)
+		sink.Deliver(q, c, d)
 	}
 	return true
 }
@@ -114,6 +116,7 @@ func (q *Queue) answer(now int64, sink Sink, todo *Todo) bool {
 		seq, sl := q.headAlive(now, todo)
 		if sl == nil {
 			l.gets = l.gets[1:]
+			l.stats.GetEmpty++
 			sink.Answer(q, g, Delivery{}, 0, false)
 			l.doneWith(g)
 			continue
@@ -124,7 +127,9 @@ func (q *Queue) answer(now int64, sink Sink, todo *Todo) bool {
 		l.gets = l.gets[1:]
 		l.deliver(g.Consumer, seq, sl, todo)
 		g.Consumer.window, g.Consumer.bytes = 0, 0
-		sink.Answer(q, g, q.delivery(seq, sl), l.ready, true)
+		d := q.delivery(seq, sl)
+		q.delivered(seq, &d, now, g.Consumer.NoAck, true)
+		sink.Answer(q, g, d, l.ready, true)
 		l.doneWith(g)
 	}
 	return true

@@ -42,6 +42,9 @@ type lead struct {
 	forwarded int
 
 	loading map[uint64]bool // chunks that were asked for
+
+	stats Stats
+	waits waits
 }
 
 // What consumers do not hold and is not ready either.
@@ -91,6 +94,9 @@ func (c *Consumer) Ended() { c.cancelled = true }
 
 // Held returns how many deliveries it must settle.
 func (c *Consumer) Held() int { return int(c.held) }
+
+// Hungry reports whether it would take a message now.
+func (c *Consumer) Hungry() bool { return c.hungry() }
 
 func (c *Consumer) hungry() bool { return c.room() > 0 }
 

@@ -56,6 +56,8 @@ func (q *Queue) enqueue(raw []byte, now, ttl int64) {
 	sl := q.slots.put(seq, v)
 	if q.lead != nil {
 		q.lead.arrived(seq, sl)
+		q.lead.stats.Published++
+		q.lead.waits.arrived(seq, now)
 	}
 	q.touch()
 }
@@ -82,6 +84,8 @@ func (q *Queue) settle(r Range) {
 		if q.lead != nil {
 			if sl.discard != 0 {
 				q.lead.dead--
+			} else if sl.holder != 0 && sl.holder < holderReturn {
+				q.lead.stats.Acked++
 			}
 			q.lead.forget(sl)
 		}
@@ -122,6 +126,7 @@ func (q *Queue) discard(r Range, why Reason) {
 func (q *Queue) discardOne(seq uint64, sl *slot, why Reason) {
 	if q.lead != nil {
 		q.lead.forget(sl)
+		q.lead.removed(why)
 	}
 	if !q.Config.DeadLetter {
 		q.slots.remove(seq)

@@ -36,6 +36,7 @@ type Shard struct {
 	loaded   []loaded // what was read from disk, oldest first
 	touched  []*Queue // with something to dispatch
 	dead     []DeadLetter
+	waited   []int64 // see Waits
 }
 
 // DeadLetter is a message that the leader must publish to the dead-letter exchange of

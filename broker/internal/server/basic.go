@@ -21,6 +21,7 @@ func (s *session) basicPublish(ch *channel, m *amqp.BasicPublish) error {
 // client sees the return, if it asked for one, before the confirm.
 func (s *session) publish(ch *channel) error {
 	m, mandatory := ch.assembly.take()
+	ch.state.Add(node.StatPublish, 1)
 	if err := ch.addressReplies(m); err != nil {
 		return err
 	}
@@ -35,6 +36,7 @@ func (s *session) publish(ch *channel) error {
 	if ch.confirms != nil {
 		ch.confirms.published++
 		n = ch.confirms.published
+		ch.state.Add(node.StatPublishConfirm, 1)
 	}
 	routed, err := s.link.Publish(ch.number, ch.confirmNumber(n), m)
 	if err != nil || routed {
@@ -42,6 +44,8 @@ func (s *session) publish(ch *channel) error {
 	}
 	if mandatory {
 		s.returnMessage(ch, m)
+	} else {
+		ch.state.Add(node.StatDrop, 1)
 	}
 	if n > 0 {
 		s.confirm(ch, n, false)
@@ -51,6 +55,7 @@ func (s *session) publish(ch *channel) error {
 
 // returnMessage gives a message back that goes nowhere.
 func (s *session) returnMessage(ch *channel, m *message.Message) {
+	ch.state.Add(node.StatReturn, 1)
 	s.send(ch.number, &amqp.BasicReturn{
 		ReplyCode: uint16(amqp.NoRoute), ReplyText: amqp.NoRoute.String(),
 		Exchange: m.Exchange, RoutingKey: m.RoutingKey,
@@ -88,10 +93,15 @@ func (s *session) sendDelivery(c *consumer, d *node.Delivery) {
 		ConsumerTag: c.tag, Redelivered: d.Redelivered, Exchange: d.Message.Exchange, RoutingKey: d.Message.RoutingKey,
 	}
 	if c.noAck {
+		c.ch.state.Add(node.StatDeliverNoAck, 1)
 		m.DeliveryTag = c.ch.unacked.tag()
 	} else {
+		c.ch.state.Add(node.StatDeliver, 1)
 		m.DeliveryTag = s.hold(c.ch, c, d.Seq)
 		c.ch.limiter.held++
+	}
+	if d.Redelivered {
+		c.ch.state.Add(node.StatRedeliver, 1)
 	}
 	buf, at := amqp.BeginFrame(s.pkt.buf, amqp.FrameMethod, c.ch.number)
 	s.pkt.buf = amqp.EndFrame(m.Append(buf), at)

@@ -52,7 +52,8 @@ type Queues interface {
 // Channels is the link's part for counting channels.
 type Channels interface {
 	// OpenChannel fails if there are as many as may be.
-	OpenChannel(ctx context.Context, number uint16) error
+	// What the session counts in s is shown to tools while the channel is open.
+	OpenChannel(ctx context.Context, number uint16, s *node.ChannelState) error
 	CloseChannel(number uint16)
 }
 

@@ -21,7 +21,8 @@ type channel struct {
 	limiter   limiter
 	late      []uint64 // tags of deliveries that were taken back
 	replies   replyConsumer
-	epoch     uint64 // tells this channel from an older one of the same number
+	state     node.ChannelState // for tools
+	epoch     uint64            // tells this channel from an older one of the same number
 }
 
 func (s *session) channelOpen(ctx context.Context, number uint16) error {
@@ -34,12 +35,14 @@ func (s *session) channelOpen(ctx context.Context, number uint16) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, operationTimeout)
 	defer cancel()
-	if err := s.link.OpenChannel(ctx, number); err != nil {
+	ch := &channel{number: number, consumers: map[string]*consumer{}}
+	if err := s.link.OpenChannel(ctx, number, &ch.state); err != nil {
 		s.fail(ctx, 0, 0, err) // not the method's fault: it is not named
 		return nil
 	}
 	s.epoch++
-	s.channels[number] = &channel{number: number, consumers: map[string]*consumer{}, epoch: s.epoch}
+	ch.epoch = s.epoch
+	s.channels[number] = ch
 	s.send(number, &amqp.ChannelOpenOK{})
 	return nil
 }
@@ -99,10 +102,10 @@ func (s *session) release(ctx context.Context, ch *channel) {
 // counts as a failed delivery.
 func (s *session) giveBack(ch *channel) {
 	s.unparkBack(ch, nil)
-	ch.unacked.takeAll(func(d held) { s.settleLater(d.c, d.seq, node.Failed) })
+	ch.unacked.takeAll(func(d held) { s.settleLater(ch, d.c, d.seq, node.Failed) })
 	if ch.tx != nil {
 		for _, x := range ch.tx.settles {
-			s.settleLater(x.d.c, x.d.seq, node.Failed)
+			s.settleLater(ch, x.d.c, x.d.seq, node.Failed)
 		}
 		ch.tx = nil
 	}

@@ -74,6 +74,7 @@ func (s *session) confirmSelect(ch *channel, m *amqp.ConfirmSelect) error {
 	}
 	if ch.confirms == nil {
 		ch.confirms = new(confirms)
+		ch.state.Confirms.Store(true)
 	}
 	return s.reply(ch, m.NoWait, &amqp.ConfirmSelectOK{}, nil)
 }
@@ -96,6 +97,7 @@ func (s *session) confirmed(ctx context.Context, c node.Confirmation) {
 func (s *session) confirm(ch *channel, n uint64, nack bool) {
 	c := ch.confirms
 	c.done.set(n)
+	ch.state.Add(node.StatConfirm, 1)
 	if nack {
 		// The flags are as RabbitMQ sets them. With nothing older open, and no ack of this
 		// turn still to be sent, multiple says the same.

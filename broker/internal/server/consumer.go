@@ -112,6 +112,7 @@ func (s *session) basicGet(ctx context.Context, ch *channel, m *amqp.BasicGet) e
 		return err
 	}
 	if !ok {
+		ch.state.Add(node.StatGetEmpty, 1)
 		s.send(ch.number, &amqp.BasicGetEmpty{})
 		return nil
 	}
@@ -119,9 +120,14 @@ func (s *session) basicGet(ctx context.Context, ch *channel, m *amqp.BasicGet) e
 		s.getter = &consumer{node: nc}
 	}
 	var tag uint64
+	if d.Redelivered {
+		ch.state.Add(node.StatRedeliver, 1)
+	}
 	if m.NoAck {
+		ch.state.Add(node.StatGetNoAck, 1)
 		tag = ch.unacked.tag()
 	} else {
+		ch.state.Add(node.StatGet, 1)
 		tag = s.hold(ch, s.getter, d.Seq)
 	}
 	s.send(ch.number, &amqp.BasicGetOK{

@@ -91,7 +91,7 @@ func (b *fakeBroker) Identify(user string) error {
 	return nil
 }
 
-func (l *fakeLink) OpenChannel(context.Context, uint16) error { return nil }
+func (l *fakeLink) OpenChannel(context.Context, uint16, *node.ChannelState) error { return nil }
 
 func (l *fakeLink) CloseChannel(uint16) {}
 

@@ -42,11 +42,13 @@ func (s *session) basicQos(ch *channel, m *amqp.BasicQos) error {
 	}
 	if m.Global {
 		ch.limiter.limit = m.PrefetchCount
+		ch.state.GlobalPrefetch.Store(uint32(m.PrefetchCount))
 		for _, c := range ch.consumers {
 			s.link.Limit(c.node, ch.limiter.own(c.prefetch))
 		}
 		s.relieve(ch)
 	} else {
+		ch.state.Prefetch.Store(uint32(m.PrefetchCount))
 		ch.prefetch = m.PrefetchCount // for consumers to come
 	}
 	s.send(ch.number, &amqp.BasicQosOK{})

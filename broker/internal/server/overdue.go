@@ -74,5 +74,5 @@ func (s *session) takeBack(ctx context.Context, ch *channel, d held) {
 		s.forget(c)
 		s.send(ch.number, &amqp.BasicCancel{ConsumerTag: c.tag, NoWait: true})
 	}
-	s.settleLater(d.c, d.seq, node.Requeue)
+	s.settleLater(ch, d.c, d.seq, node.Requeue)
 }

@@ -28,7 +28,7 @@ func (s *session) settle(ch *channel, tag uint64, multiple bool, how node.Outcom
 			ch.tx.settles = append(ch.tx.settles, txSettle{d, how})
 			return
 		}
-		s.settleLater(d.c, d.seq, how)
+		s.settleLater(ch, d.c, d.seq, how)
 	}
 	ok := true
 	switch {
@@ -57,7 +57,11 @@ func (s *session) settle(ch *channel, tag uint64, multiple bool, how node.Outcom
 
 // settleLater keeps a settle until the turn ends: a consumer's settles leave in one call
 // for each outcome.
-func (s *session) settleLater(c *consumer, seq uint64, how node.Outcome) {
+func (s *session) settleLater(ch *channel, c *consumer, seq uint64, how node.Outcome) {
+	ch.state.Add(node.StatSettled, 1)
+	if how == node.Ack {
+		ch.state.Add(node.StatAck, 1)
+	}
 	if c.ch != nil {
 		c.ch.limiter.held--
 		s.relieve(c.ch)
@@ -104,6 +108,6 @@ func (s *session) recover(ch *channel, requeue bool) error {
 	if !requeue {
 		return amqp.Errorf(amqp.NotImplemented, "requeue=false")
 	}
-	ch.unacked.takeAll(func(d held) { s.settleLater(d.c, d.seq, node.Requeue) })
+	ch.unacked.takeAll(func(d held) { s.settleLater(ch, d.c, d.seq, node.Requeue) })
 	return nil
 }

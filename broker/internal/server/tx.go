@@ -37,6 +37,7 @@ func (s *session) txSelect(ch *channel) error {
 	}
 	if ch.tx == nil {
 		ch.tx = new(tx)
+		ch.state.Transactional.Store(true)
 	}
 	s.send(ch.number, &amqp.TxSelectOK{})
 	return nil
@@ -58,10 +59,12 @@ func (s *session) txCommit(ch *channel) error {
 			t.open++
 		case p.mandatory:
 			s.returnMessage(ch, p.p.Message)
+		default:
+			ch.state.Add(node.StatDrop, 1)
 		}
 	}
 	for _, x := range settles {
-		s.settleLater(x.d.c, x.d.seq, x.how)
+		s.settleLater(ch, x.d.c, x.d.seq, x.how)
 	}
 	return s.txCommitted(ch)
 }

@@ -32,6 +32,9 @@ type LogOptions struct {
 	// sync fails. The log accepts nothing more: what was written since the last good
 	// sync is unknown, so the node must stop.
 	Failed func(err error)
+	// Synced is called by the log's writer after each batch, with how long it took; nil:
+	// nobody wants to know. It must not block.
+	Synced func(took time.Duration)
 	// NoSync leaves the sync out, for tests that do not restart.
 	NoSync bool
 }
@@ -188,6 +191,9 @@ func (l *Log) writeAll(calls []appendCall) error {
 		}
 		if err := l.writeBatch(calls[:n]); err != nil {
 			return err
+		}
+		if l.opts.Synced != nil {
+			l.opts.Synced(time.Since(time.Unix(0, l.began.Load())))
 		}
 		for i := range calls[:n] {
 			if calls[i].done != nil {

@@ -1,0 +1,251 @@
+package management
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/warren-mq/warren/broker/internal/fault"
+	"github.com/warren-mq/warren/broker/internal/message"
+	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+func (h *handler) queueRoutes() []route {
+	one := "/api/queues/{vhost}/{name}"
+	return []route{
+		{http.MethodGet, "/api/queues", anyUser, h.queues},
+		{http.MethodGet, "/api/queues/detailed", anyUser, h.queues},
+		{http.MethodGet, "/api/queues/{vhost}", anyUser, h.queues},
+		{http.MethodGet, one, anyUser, h.queue},
+		{http.MethodPut, one, anyUser, h.declareQueue},
+		{http.MethodDelete, one, anyUser, h.deleteQueue},
+		{http.MethodDelete, one + "/contents", anyUser, h.purgeQueue},
+		{http.MethodGet, one + "/bindings", anyUser, h.queueBindings},
+		{http.MethodPost, one + "/get", anyUser, h.getMessages},
+		{http.MethodPost, one + "/move", anyUser, h.moveMessages},
+		{http.MethodPost, one + "/actions", admin, h.queueAction},
+		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", monitor, h.quorumStatus},
+		{http.MethodPost, "/api/rebalance/queues", admin, h.rebalance},
+	}
+}
+
+// seenQueues returns the queues of the virtual hosts that the user sees.
+func (h *handler) seenQueues(w http.ResponseWriter, r *request, history bool) []node.QueueStatus {
+	v := param(r, "vhost")
+	return slices.DeleteFunc(slices.Clone(h.allQueues(w, r, history)), func(q node.QueueStatus) bool {
+		return v != "" && v != q.VHost || v == "" && !sees(r.user, q.VHost)
+	})
+}
+
+func (h *handler) queues(w http.ResponseWriter, r *request) error {
+	s, err := parseSpans(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	all := h.seenQueues(w, r, s.any())
+	entry := func(i int) map[string]any { return queueJSON(&all[i], s) }
+	if q := r.URL.Query(); q.Get("disable_stats") == "true" {
+		entry = func(i int) map[string]any { return queueBrief(&all[i], q.Get("enable_queue_totals") == "true") }
+	}
+	return h.list(w, r, rows{len(all), func(i int) string { return all[i].Name }, entry})
+}
+
+func (h *handler) findQueue(w http.ResponseWriter, r *request, history bool) (*node.QueueStatus, error) {
+	vhost, name := param(r, "vhost"), param(r, "name")
+	for _, q := range h.allQueues(w, r, history) {
+		if q.VHost == vhost && q.Name == name {
+			return &q, nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "no queue '%s' in vhost '%s'", name, vhost)
+}
+
+func (h *handler) queue(w http.ResponseWriter, r *request) error {
+	s, err := parseSpans(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	q, err := h.findQueue(w, r, s.any())
+	if err != nil {
+		return err
+	}
+	m := queueJSON(q, s)
+	consumers := []map[string]any{}
+	for _, c := range h.consumerList(w, r, []node.QueueStatus{*q}) {
+		consumers = append(consumers, c)
+	}
+	m["consumer_details"] = consumers
+	m["incoming"], m["deliveries"] = []any{}, []any{}
+	if q.Exclusive {
+		for _, c := range h.allConnections(w, r) {
+			if c.Owner == q.Owner {
+				host, port := hostPort(c.Peer)
+				m["owner_pid_details"] = map[string]any{"name": c.Name, "peer_host": host, "peer_port": port}
+			}
+		}
+	}
+	return h.one(w, r, m)
+}
+
+// queueBrief is a queue without statistics.
+func queueBrief(q *node.QueueStatus, totals bool) map[string]any {
+	m := map[string]any{
+		"name": q.Name, "vhost": q.VHost, "type": q.Type, "durable": q.Durable, "auto_delete": q.AutoDelete, "exclusive": q.Exclusive,
+		"arguments": tableJSON(q.Args.Table), "node": q.Leader, "state": q.State,
+	}
+	if totals {
+		m["messages"], m["messages_ready"], m["messages_unacknowledged"] = q.Ready+q.Unacked, q.Ready, q.Unacked
+	}
+	return m
+}
+
+func queueJSON(q *node.QueueStatus, s spans) map[string]any {
+	notLeader := func(list []string) []string {
+		return slices.DeleteFunc(slices.Clone(list), func(m string) bool { return m == q.Leader })
+	}
+	m := queueBrief(q, false)
+	if q.State != "down" {
+		lengths(m, q.Ready, q.Unacked, q.ReadyRate, q.UnackRate, q.Samples, s.lengths)
+		m["message_bytes"], m["message_bytes_ready"], m["message_bytes_unacknowledged"] = q.Bytes, q.ReadyBytes, max(q.Bytes-q.ReadyBytes, 0)
+		m["message_bytes_persistent"], m["messages_persistent"] = 0, 0
+		if q.Durable {
+			m["message_bytes_persistent"], m["messages_persistent"] = q.Bytes, q.Ready+q.Unacked
+		}
+		m["consumers"], m["consumer_utilisation"], m["consumer_capacity"] = q.Consumers, capacity(q), capacity(q)
+		m["messages_ram"], m["message_bytes_ram"], m["messages_ready_ram"], m["messages_unacknowledged_ram"] = 0, 0, 0, 0
+		m["memory"] = 0
+		if st := messageStats(&q.Counts, &q.Rates, q.Samples, s.rates, queueStats...); st != nil {
+			m["message_stats"] = st
+		}
+		m["removed"] = map[string]any{"rejected": q.Dead[0], "expired": q.Dead[1], "maxlen": q.Dead[2], "delivery_limit": q.Dead[3]}
+	}
+	m["leader"], m["members"], m["online"] = q.Leader, q.Members, notNil(q.Online)
+	m["slave_nodes"], m["synchronised_slave_nodes"], m["recoverable_slaves"] = notNil(notLeader(q.Members)), notNil(notLeader(q.Online)), notNil(notLeader(q.Members))
+	m["policy"], m["operator_policy"], m["effective_policy_definition"] = nil, nil, map[string]any{}
+	m["exclusive_consumer_tag"], m["single_active_consumer_tag"], m["owner_pid_details"] = nil, nil, nil
+	m["storage_version"], m["head_message_timestamp"] = 2, nil
+	if q.Policy != "" {
+		m["policy"] = q.Policy
+	}
+	if q.OperatorPolicy != "" {
+		m["operator_policy"] = q.OperatorPolicy
+	}
+	if q.Definition != nil {
+		m["effective_policy_definition"] = q.Definition
+	}
+	if q.Stale {
+		m["stats_stale"] = true // its leader did not answer in time: the numbers are its last known ones
+	}
+	if q.Group != 0 {
+		m["placement_group"] = q.Group
+	}
+	return m
+}
+
+// capacity is the share of its consumers that would take a message at once.
+func capacity(q *node.QueueStatus) float64 {
+	if q.Consumers == 0 {
+		return 0
+	}
+	return round(float64(q.Hungry) / float64(q.Consumers))
+}
+
+// act carries out something for the user in the virtual host that the path names.
+func (h *handler) act(r *request, f func(*node.Actor) error) error {
+	a := h.b.Node().Act(param(r, "vhost"), r.user.Name)
+	defer a.Close()
+	return f(a)
+}
+
+func (h *handler) declareQueue(w http.ResponseWriter, r *request) error {
+	var body struct {
+		Durable    *flag     `json:"durable"`
+		AutoDelete flag      `json:"auto_delete"`
+		Exclusive  flag      `json:"exclusive"`
+		Arguments  arguments `json:"arguments"`
+	}
+	if err := readOptional(r, &body); err != nil {
+		return err
+	}
+	spec := node.QueueSpec{
+		Name: param(r, "name"), Durable: body.Durable == nil || bool(*body.Durable), AutoDelete: bool(body.AutoDelete), Args: message.Table(body.Arguments),
+	}
+	if body.Exclusive {
+		return fault.New(fault.PreconditionFailed, "an exclusive queue belongs to a connection, and this request has none")
+	}
+	existed := h.hasQueue(param(r, "vhost"), spec.Name)
+	err := h.act(r, func(a *node.Actor) error {
+		_, err := a.QueueDeclare(r.Context(), spec, false)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	changed(w, existed)
+	return nil
+}
+
+func (h *handler) hasQueue(vhost, name string) (has bool) {
+	h.b.Node().View(func(s *metadata.State) {
+		_, missing := s.Queue(vhost, name)
+		has = missing == nil
+	})
+	return has
+}
+
+// queueThere refuses a path that names no queue.
+func (h *handler) queueThere(r *request) error {
+	if vhost, name := param(r, "vhost"), param(r, "name"); !h.hasQueue(vhost, name) {
+		return fault.New(fault.NotFound, "no queue '%s' in vhost '%s'", name, vhost)
+	}
+	return nil
+}
+
+func (h *handler) deleteQueue(w http.ResponseWriter, r *request) error {
+	if err := h.queueThere(r); err != nil {
+		return err
+	}
+	q := r.URL.Query()
+	return h.done(w, h.act(r, func(a *node.Actor) error {
+		_, err := a.QueueDelete(r.Context(), param(r, "name"), q.Get("if-unused") == "true", q.Get("if-empty") == "true")
+		return err
+	}))
+}
+
+func (h *handler) purgeQueue(w http.ResponseWriter, r *request) error {
+	if err := h.queueThere(r); err != nil {
+		return err
+	}
+	return h.done(w, h.act(r, func(a *node.Actor) error {
+		_, err := a.QueuePurge(r.Context(), param(r, "name"))
+		return err
+	}))
+}
+
+// done answers what succeeded and has nothing to tell.
+func (h *handler) done(w http.ResponseWriter, err error) error {
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+// queueAction does what RabbitMQ's does: members of a replicated queue catch up by
+// themselves, so there is nothing to begin or to stop.
+func (h *handler) queueAction(w http.ResponseWriter, r *request) error {
+	if err := h.queueThere(r); err != nil {
+		return err
+	}
+	var body struct {
+		Action string `json:"action"`
+	}
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	switch body.Action {
+	case "sync", "cancel_sync":
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return fault.New(fault.PreconditionFailed, "action %q is unknown; there are sync and cancel_sync", body.Action)
+}
