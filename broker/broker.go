@@ -6,12 +6,14 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -79,6 +81,10 @@ type Config struct {
 	ConsumersMax   int // consumers of one channel
 	VHostsMax      int // virtual hosts of the cluster
 
+	// Definitions is a file, as the management API exports it, that is imported when the
+	// node has come up: once for each content, whichever node of the cluster does it.
+	Definitions string
+
 	// MemtableBytes is how much of the messages is kept in memory, besides the log, until
 	// it is written to files of its own: 32 MiB. Messages that are taken before that are
 	// written once.
@@ -124,7 +130,8 @@ func (c *Config) setDefaults() {
 
 // Node is one running broker node.
 type Node struct {
-	cfg Config
+	cfg         Config
+	definitions []byte
 
 	mu      sync.Mutex
 	inner   *node.Node
@@ -145,6 +152,13 @@ func New(cfg Config) (*Node, error) {
 	cfg.setDefaults()
 	n := &Node{cfg: cfg}
 	err := n.prepare()
+	if err == nil && cfg.Definitions != "" {
+		if n.definitions, err = os.ReadFile(cfg.Definitions); err != nil {
+			err = fmt.Errorf("definitions: %w", err)
+		} else if !json.Valid(n.definitions) {
+			err = fmt.Errorf("definitions: %s is not JSON", cfg.Definitions)
+		}
+	}
 	if err == nil {
 		err = n.open()
 	}
@@ -243,6 +257,13 @@ func (n *Node) JoinCluster(peer string, force bool) error {
 // Run serves until ctx ends or the node can't go on. It hands leaderships over before
 // it stops, unless Kill was called.
 func (n *Node) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if n.cfg.Definitions != "" {
+		tasks.Go(func() { n.define(ctx) })
+	}
 	api := &http.Server{Handler: management.New(api{n}, n.cfg.Logger, n.cfg.GuestRemote), ReadHeaderTimeout: headerReadTimeout}
 	served := make(chan error, 1)
 	go func() { served <- api.Serve(n.httpL) }()
@@ -259,8 +280,9 @@ func (n *Node) Run(ctx context.Context) error {
 			break
 		}
 	}
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-	defer cancel()
+	cancel()
+	stop, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancelStop()
 	err = errors.Join(err, api.Shutdown(stop))
 	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
 		err = errors.Join(err, fmt.Errorf("management API: %w", e))

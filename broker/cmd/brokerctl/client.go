@@ -96,9 +96,12 @@ func (c *client) callNode(ctx context.Context, n node, method, path string, body
 		return true, err
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		var problem struct{ Reason string }
+		var problem struct{ Reason, Detail string }
 		if json.Unmarshal(b, &problem) != nil || problem.Reason == "" {
 			problem.Reason = resp.Status
+		}
+		if problem.Detail != "" {
+			problem.Reason = problem.Detail
 		}
 		return true, fmt.Errorf("%s", strings.ReplaceAll(problem.Reason, "\n\n", ": "))
 	}

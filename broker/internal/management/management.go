@@ -92,6 +92,7 @@ func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
 	r.Get("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		write(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
+	r.Get("/api/openapi.json", h.openapi)
 	for _, t := range h.allRoutes() {
 		r.Method(t.method, t.path, h.authenticated(t.role, t.handle))
 	}
@@ -289,6 +290,10 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if kind == "" {
 		kind = http.StatusText(status)
+	}
+	if status == http.StatusNotFound { // tools compare the reason with RabbitMQ's
+		write(w, status, map[string]string{"error": kind, "reason": "Not Found", "detail": reason})
+		return
 	}
 	write(w, status, map[string]string{"error": kind, "reason": reason})
 }

@@ -106,6 +106,10 @@ func (h *handler) clearParameter(w http.ResponseWriter, r *request) error {
 func (h *handler) globalList() []map[string]any {
 	list := []map[string]any{}
 	h.b.Node().View(func(s *metadata.State) {
+		if s.Globals[metadata.ClusterName] == nil {
+			list = append(list, map[string]any{"name": metadata.ClusterName, "value": clusterNameDefault})
+		}
+		list = append(list, map[string]any{"name": "internal_cluster_id", "value": "warren-cluster-id-" + s.ClusterID})
 		for _, name := range slices.Sorted(maps.Keys(s.Globals)) {
 			list = append(list, map[string]any{"name": name, "value": s.Globals[name]})
 		}
@@ -154,17 +158,13 @@ func (h *handler) clearGlobal(w http.ResponseWriter, r *request) error {
 var features = []string{
 	"classic_mirrored_queue_version", "classic_queue_type_delivery_support", "direct_exchange_routing_v2", "drop_unroutable_metric",
 	"empty_basic_get_metric", "feature_flags_v2", "implicit_default_bindings", "khepri_db", "listener_records_in_ets", "maintenance_mode_status",
-	"message_containers", "quorum_queue", "restart_streams", "stream_queue", "tracking_records_in_ets", "user_limits", "virtual_host_metadata",
+	"message_containers", "quorum_queue", "tracking_records_in_ets", "user_limits", "virtual_host_metadata",
 }
 
 func (h *handler) featureFlags(w http.ResponseWriter, r *request) error {
 	list := []map[string]any{}
 	for _, f := range features {
-		state := "enabled"
-		if f == "stream_queue" || f == "restart_streams" {
-			state = "unavailable"
-		}
-		list = append(list, map[string]any{"name": f, "state": state, "stability": "stable", "desc": "", "doc_url": "", "provided_by": "warren"})
+		list = append(list, map[string]any{"name": f, "state": "enabled", "stability": "stable", "desc": "", "doc_url": "", "provided_by": "warren"})
 	}
 	return h.list(w, r, ready(list))
 }

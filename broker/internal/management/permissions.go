@@ -146,6 +146,9 @@ func (h *handler) topicPermissions(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
+	if len(list) == 0 && param(r, "user") != "" && param(r, "vhost") != "" {
+		return noPermission(r)
+	}
 	return h.list(w, r, ready(list))
 }
 
