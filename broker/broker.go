@@ -144,6 +144,7 @@ type Node struct {
 	rejoin  string // peer address of a member of the cluster to move to
 	killed  bool
 	restart chan struct{} // closed when rejoin is set
+	stop    func()        // ends Run
 }
 
 // New opens a node's addresses and data, and starts it on its way into its cluster.
@@ -261,6 +262,9 @@ func (n *Node) Run(ctx context.Context) error {
 	defer tasks.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	n.mu.Lock()
+	n.stop = cancel
+	n.mu.Unlock()
 	if n.cfg.Definitions != "" {
 		tasks.Go(func() { n.define(ctx) })
 	}
@@ -400,6 +404,18 @@ type api struct{ n *Node }
 
 // Node implements management.Broker.
 func (a api) Node() *node.Node { return a.n.current() }
+
+// SetLimits implements management.Broker.
+func (a api) SetLimits(memory, diskFree uint64) { a.n.SetLimits(memory, diskFree) }
+
+// Stop implements management.Broker.
+func (a api) Stop() {
+	a.n.mu.Lock()
+	defer a.n.mu.Unlock()
+	if a.n.stop != nil {
+		a.n.stop()
+	}
+}
 
 // CertificateEnd implements management.Broker.
 func (a api) CertificateEnd() time.Time {

@@ -7,31 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 )
-
-// table prints the values of some keys of each entry of a list.
-func (s *session) table(list []map[string]any, keys ...string) {
-	s.heading("%s", strings.Join(keys, "\t"))
-	for _, m := range list {
-		row := make([]string, len(keys))
-		for i, k := range keys {
-			row[i] = cell(m[k])
-		}
-		fmt.Fprintln(s.out, strings.Join(row, "\t"))
-	}
-}
-
-// show gets a list and prints it.
-func (s *session) show(path, title string, keys ...string) error {
-	var list []map[string]any
-	if err := s.client.call(s.ctx, http.MethodGet, path, nil, &list); err != nil {
-		return err
-	}
-	s.heading("%s ...", title)
-	s.table(list, keys...)
-	return nil
-}
 
 type addVHostCmd struct {
 	Name             string `arg:"" help:"Name."`
@@ -60,18 +36,6 @@ type deleteVHostCmd struct {
 func (c *deleteVHostCmd) Run(s *session) error {
 	s.heading("Deleting vhost \"%s\" ...", c.Name)
 	return s.client.call(s.ctx, http.MethodDelete, "/api/vhosts/"+url.PathEscape(c.Name), nil, nil)
-}
-
-type listVHostsCmd struct {
-	Columns []string `arg:"" optional:"" help:"Columns of name, description, tags, default_queue_type; default: name." enum:"name,description,tags,default_queue_type"`
-}
-
-// Run implements the command.
-func (c *listVHostsCmd) Run(s *session) error {
-	if len(c.Columns) == 0 {
-		c.Columns = []string{"name"}
-	}
-	return s.show("/api/vhosts", "Listing vhosts", c.Columns...)
 }
 
 func (s *session) permissionPath(kind, user string) string {
@@ -106,8 +70,7 @@ type listPermissionsCmd struct{}
 
 // Run implements the command.
 func (c *listPermissionsCmd) Run(s *session) error {
-	return s.show("/api/vhosts/"+url.PathEscape(s.vhost)+"/permissions", "Listing permissions for vhost \""+s.vhost+"\"",
-		"user", "configure", "write", "read")
+	return s.show(listing{path: "/api/vhosts/" + url.PathEscape(s.vhost) + "/permissions", title: "Listing permissions for vhost \"" + s.vhost + "\"", columns: []string{"user", "configure", "write", "read"}, defaults: 4}, nil)
 }
 
 type listUserPermissionsCmd struct {
@@ -116,7 +79,7 @@ type listUserPermissionsCmd struct {
 
 // Run implements the command.
 func (c *listUserPermissionsCmd) Run(s *session) error {
-	return s.show(userPath(c.User)+"/permissions", "Listing permissions for user \""+c.User+"\"", "vhost", "configure", "write", "read")
+	return s.show(listing{path: userPath(c.User) + "/permissions", title: "Listing permissions for user \"" + c.User + "\"", columns: []string{"vhost", "configure", "write", "read"}, defaults: 4}, nil)
 }
 
 type setTopicPermissionsCmd struct {
@@ -152,8 +115,7 @@ type listTopicPermissionsCmd struct{}
 
 // Run implements the command.
 func (c *listTopicPermissionsCmd) Run(s *session) error {
-	return s.show("/api/vhosts/"+url.PathEscape(s.vhost)+"/topic-permissions", "Listing topic permissions for vhost \""+s.vhost+"\"",
-		"user", "exchange", "write", "read")
+	return s.show(listing{path: "/api/vhosts/" + url.PathEscape(s.vhost) + "/topic-permissions", title: "Listing topic permissions for vhost \"" + s.vhost + "\"", columns: []string{"user", "exchange", "write", "read"}, defaults: 4}, nil)
 }
 
 // setLimits sets the limits that a JSON object names.
@@ -210,7 +172,7 @@ type listVHostLimitsCmd struct{}
 
 // Run implements the command.
 func (c *listVHostLimitsCmd) Run(s *session) error {
-	return s.show("/api/vhost-limits", "Listing limits for all vhosts", "vhost", "value")
+	return s.show(listing{path: "/api/vhost-limits", title: "Listing limits for all vhosts", columns: []string{"vhost", "value"}, defaults: 2}, nil)
 }
 
 type setUserLimitsCmd struct {
@@ -242,33 +204,9 @@ type listUserLimitsCmd struct {
 // Run implements the command.
 func (c *listUserLimitsCmd) Run(s *session) error {
 	if c.User == "" {
-		return s.show("/api/user-limits", "Listing limits for all users", "user", "value")
+		return s.show(listing{path: "/api/user-limits", title: "Listing limits for all users", columns: []string{"user", "value"}, defaults: 2}, nil)
 	}
-	return s.show(userLimitsPath(c.User), "Listing limits for user \""+c.User+"\"", "user", "value")
-}
-
-// connectionColumns are what list_connections can show.
-var connectionColumns = []string{
-	"name", "user", "vhost", "node", "state", "peer_host", "peer_port", "host", "port", "protocol", "auth_mechanism", "channels",
-	"channel_max", "frame_max", "timeout", "connected_at", "user_provided_name", "client_properties", "ssl", "ssl_protocol", "ssl_cipher",
-	"peer_cert_subject", "peer_cert_issuer", "recv_oct", "recv_cnt", "send_oct", "send_cnt", "send_pend",
-}
-
-type listConnectionsCmd struct {
-	Columns []string `arg:"" optional:"" help:"Columns; default: user peer_host peer_port state."`
-}
-
-// Run implements the command.
-func (c *listConnectionsCmd) Run(s *session) error {
-	if len(c.Columns) == 0 {
-		c.Columns = []string{"user", "peer_host", "peer_port", "state"}
-	}
-	for _, col := range c.Columns {
-		if !slices.Contains(connectionColumns, col) {
-			return fmt.Errorf("%w: list_connections has no column %q; there are %s", errUsage, col, strings.Join(connectionColumns, ", "))
-		}
-	}
-	return s.show("/api/connections", "Listing connections", c.Columns...)
+	return s.show(listing{path: userLimitsPath(c.User), title: "Listing limits for user \"" + c.User + "\"", columns: []string{"user", "value"}, defaults: 2}, nil)
 }
 
 type closeConnectionCmd struct {

@@ -28,6 +28,15 @@ type client struct {
 
 type node struct{ name, addr string }
 
+// apiError is what a node answered.
+type apiError struct {
+	reason  string
+	refused []refusal // entries of an import
+}
+
+// Error returns the reason.
+func (e *apiError) Error() string { return e.reason }
+
 func newClient(c *cli) (*client, error) {
 	cl := &client{user: c.User, password: c.Password, byName: map[string]string{}}
 	cl.http.Timeout = requestTimeout
@@ -96,14 +105,17 @@ func (c *client) callNode(ctx context.Context, n node, method, path string, body
 		return true, err
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		var problem struct{ Reason, Detail string }
+		var problem struct {
+			Reason, Detail string
+			Refused        []refusal
+		}
 		if json.Unmarshal(b, &problem) != nil || problem.Reason == "" {
 			problem.Reason = resp.Status
 		}
 		if problem.Detail != "" {
 			problem.Reason = problem.Detail
 		}
-		return true, fmt.Errorf("%s", strings.ReplaceAll(problem.Reason, "\n\n", ": "))
+		return true, &apiError{strings.ReplaceAll(problem.Reason, "\n\n", ": "), problem.Refused}
 	}
 	if out == nil || len(b) == 0 {
 		return true, nil

@@ -11,13 +11,38 @@ import (
 type clusterStatusCmd struct{}
 
 type nodeStatus struct {
-	Name       string
-	Running    bool
-	AMQP       string
-	Management string
-	Peer       string
-	Leader     bool `json:"metadata_leader"`
-	Drained    bool `json:"being_drained"`
+	Name        string
+	Running     bool
+	AMQP        string
+	Management  string
+	Peer        string
+	Leader      bool `json:"metadata_leader"`
+	Drained     bool `json:"being_drained"`
+	MemoryAlarm bool `json:"mem_alarm"`
+	DiskAlarm   bool `json:"disk_free_alarm"`
+	Processors  int
+	Groups      int `json:"placement_groups"`
+	Led         int `json:"placement_groups_led"`
+	Connections int
+	Listeners   []string `json:"-"`
+}
+
+func (n *nodeStatus) state() string {
+	switch {
+	case !n.Running:
+		return "down"
+	case n.Drained:
+		return "maintenance"
+	}
+	return "running"
+}
+
+type overviewStatus struct {
+	Node           string
+	ClusterID      string `json:"cluster_id"`
+	ClusterName    string `json:"cluster_name"`
+	ProductVersion string `json:"product_version"`
+	Peer           string
 }
 
 // Run implements the command.
@@ -26,30 +51,64 @@ func (c *clusterStatusCmd) Run(s *session) error {
 	if err := s.client.call(s.ctx, http.MethodGet, "/api/nodes", nil, &nodes); err != nil {
 		return err
 	}
-	var overview struct {
-		Node      string
-		ClusterID string `json:"cluster_id"`
-	}
+	var overview overviewStatus
 	if err := s.client.call(s.ctx, http.MethodGet, "/api/overview", nil, &overview); err != nil {
 		return err
 	}
+	if s.format == formatJSON {
+		return s.json(clusterJSON(&overview, nodes))
+	}
 	s.heading("Cluster status of node %s ...", overview.Node)
+	s.heading("Cluster name: %s", overview.ClusterName)
 	s.heading("Cluster id: %s", overview.ClusterID)
-	s.heading("name\tstate\tamqp\tmanagement\trole")
+	var list []map[string]any
 	for _, n := range nodes {
-		state, role := "down", "follower"
-		if n.Running {
-			state = "running"
-		}
-		if n.Running && n.Drained {
-			state = "maintenance"
-		}
+		role, alarms := "follower", []any{}
 		if n.Leader {
 			role = "leader"
 		}
-		fmt.Fprintf(s.out, "%s\t%s\t%s\t%s\t%s\n", n.Name, state, n.AMQP, n.Management, role)
+		if n.MemoryAlarm {
+			alarms = append(alarms, "memory")
+		}
+		if n.DiskAlarm {
+			alarms = append(alarms, "disk")
+		}
+		list = append(list, map[string]any{
+			"name": n.Name, "state": n.state(), "amqp": n.AMQP, "management": n.Management, "role": role, "cores": n.Processors, "alarms": alarms,
+		})
 	}
-	return nil
+	return s.table(list, []string{"name", "state", "amqp", "management", "role", "cores", "alarms"}, nil)
+}
+
+// clusterJSON is the status with the keys of rabbitmqctl's.
+func clusterJSON(o *overviewStatus, nodes []nodeStatus) map[string]any {
+	disk, running, alarms := []string{}, []string{}, []map[string]string{}
+	versions, cores, maintenance, listeners := map[string]any{}, map[string]int{}, map[string]string{}, map[string]any{}
+	for _, n := range nodes {
+		disk = append(disk, n.Name)
+		maintenance[n.Name] = "not under maintenance"
+		if n.Drained {
+			maintenance[n.Name] = "under maintenance"
+		}
+		if !n.Running {
+			continue
+		}
+		running = append(running, n.Name)
+		versions[n.Name] = map[string]string{"warren_version": o.ProductVersion}
+		cores[n.Name] = n.Processors
+		listeners[n.Name] = []map[string]string{
+			{"protocol": "amqp", "address": n.AMQP}, {"protocol": "http", "address": n.Management}, {"protocol": "clustering", "address": n.Peer},
+		}
+		for resource, on := range map[string]bool{"memory": n.MemoryAlarm, "disk": n.DiskAlarm} {
+			if on {
+				alarms = append(alarms, map[string]string{"node": n.Name, "resource": resource})
+			}
+		}
+	}
+	return map[string]any{
+		"cluster_name": o.ClusterName, "cluster_id": o.ClusterID, "disk_nodes": disk, "ram_nodes": []string{}, "running_nodes": running, "versions": versions,
+		"cpu_cores": cores, "maintenance_status": maintenance, "alarms": alarms, "partitions": map[string]any{}, "listeners": listeners, "feature_flags": []string{},
+	}
 }
 
 type joinClusterCmd struct {
@@ -121,7 +180,39 @@ func maintain(s *session, name, method, heading string) error {
 		name = overview.Node
 	}
 	s.heading(heading, name)
-	return s.client.call(s.ctx, method, "/api/cluster/nodes/"+url.PathEscape(name)+"/maintenance", nil, nil)
+	if err := s.client.call(s.ctx, method, "/api/cluster/nodes/"+url.PathEscape(name)+"/maintenance", nil, nil); err != nil || method != http.MethodPut {
+		return err
+	}
+	return s.awaitLeft(name)
+}
+
+// drainTimeout bounds how long drain waits for a node's leaderships to go.
+const drainTimeout = 30 * time.Second
+
+// awaitLeft waits until a node leads nothing that another node could lead.
+func (s *session) awaitLeft(name string) error {
+	bar, most := s.progress("leaderships moving off "+name), 0
+	err := s.poll(drainTimeout, "node "+name+" still leads", func() (bool, error) {
+		var nodes []nodeStatus
+		if err := s.client.call(s.ctx, http.MethodGet, "/api/nodes", nil, &nodes); err != nil {
+			return false, err
+		}
+		led, others := 0, 0
+		for _, n := range nodes {
+			if n.Name == name {
+				led = n.Led
+			} else if n.Running && !n.Drained {
+				others++
+			}
+		}
+		if others == 0 { // nobody else could
+			return true, nil
+		}
+		most = max(most, led)
+		bar.at(most-led, most)
+		return led == 0, nil
+	})
+	return err
 }
 
 type growCmd struct {
@@ -167,12 +258,7 @@ func (c *quorumStatusCmd) Run(s *session) error {
 		Applied uint64 `json:"last_applied"`
 		Last    uint64 `json:"last_index"`
 		Term    uint64
-		Members []struct {
-			Node, Role, State string
-			Synced            uint64 `json:"synced_index"`
-			Behind            uint64 `json:"entries_behind"`
-			Percent           int
-		}
+		Members []map[string]any
 	}
 	path := fmt.Sprintf("/api/queues/quorum/%s/%s/status", url.PathEscape(s.vhost), url.PathEscape(c.Queue))
 	if err := s.client.call(s.ctx, http.MethodGet, path, nil, &q); err != nil {
@@ -180,11 +266,7 @@ func (c *quorumStatusCmd) Run(s *session) error {
 	}
 	s.heading("Status of quorum queue %s in vhost %s ...", c.Queue, s.vhost)
 	s.heading("Placement group %d, term %d, log ends at %d, committed up to %d, applied up to %d", q.Group, q.Term, q.Last, q.Commit, q.Applied)
-	s.heading("node\trole\tstate\tsynced\tbehind\tpercent")
-	for _, m := range q.Members {
-		fmt.Fprintf(s.out, "%s\t%s\t%s\t%d\t%d\t%d\n", m.Node, m.Role, m.State, m.Synced, m.Behind, m.Percent)
-	}
-	return nil
+	return s.table(q.Members, []string{"node", "role", "state", "synced", "behind", "percent"}, map[string]string{"synced": "synced_index", "behind": "entries_behind"})
 }
 
 type awaitStartupCmd struct {
@@ -195,13 +277,24 @@ const pollInterval = 200 * time.Millisecond
 
 // Run implements the command.
 func (c *awaitStartupCmd) Run(s *session) error {
-	for end := time.Now().Add(c.Timeout); ; {
+	return s.poll(c.Timeout, "not started", func() (bool, error) {
 		err := s.client.call(s.ctx, http.MethodGet, "/api/health/checks/ready-to-serve-clients", nil, nil)
-		if err == nil {
+		return err == nil, err
+	})
+}
+
+// poll calls f until it reports that it is done. An error of it counts when time is up.
+func (s *session) poll(timeout time.Duration, what string, f func() (bool, error)) error {
+	for end := time.Now().Add(timeout); ; {
+		done, err := f()
+		if done {
 			return nil
 		}
 		if time.Now().After(end) {
-			return fmt.Errorf("not started after %s: %w", c.Timeout, err)
+			if err != nil {
+				return fmt.Errorf("%s after %s: %w", what, timeout, err)
+			}
+			return fmt.Errorf("%s after %s", what, timeout)
 		}
 		select {
 		case <-time.After(pollInterval):
@@ -210,3 +303,5 @@ func (c *awaitStartupCmd) Run(s *session) error {
 		}
 	}
 }
+
+const syncTimeout = 10 * time.Minute

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -28,12 +29,15 @@ const (
 )
 
 type cli struct {
-	Node     string   `short:"n" help:"Node to ask: a name from --nodes, or host:port of its management API. Default: the first that answers." env:"WARREN_NODE"`
-	Nodes    []string `help:"Nodes that names stand for: name=host:port of the management API." default:"broker-1=127.0.0.1:15672,broker-2=127.0.0.1:15673,broker-3=127.0.0.1:15674" env:"WARREN_NODES" sep:","`
-	User     string   `help:"User." default:"guest" env:"WARREN_USER"`
-	Password string   `help:"Password." default:"guest" env:"WARREN_PASSWORD"`
-	Quiet    bool     `short:"q" help:"Print no headings."`
-	VHost    string   `short:"p" name:"vhost" help:"Virtual host." default:"/"`
+	Node      string   `short:"n" help:"Node to ask: a name from --nodes, or host:port of its management API. Default: the first that answers." env:"WARREN_NODE"`
+	Nodes     []string `help:"Nodes that names stand for: name=host:port of the management API." default:"broker-1=127.0.0.1:15672,broker-2=127.0.0.1:15673,broker-3=127.0.0.1:15674" env:"WARREN_NODES" sep:","`
+	User      string   `help:"User." default:"guest" env:"WARREN_USER"`
+	Password  string   `help:"Password." default:"guest" env:"WARREN_PASSWORD"`
+	Quiet     bool     `short:"q" help:"Print no banners."`
+	Silent    bool     `short:"s" help:"Print no banners and no table headers."`
+	NoHeaders bool     `name:"no-table-headers" help:"Print no table headers."`
+	Formatter string   `help:"How lists are printed: ${enum}." enum:"table,pretty_table,json,csv" default:"table"`
+	VHost     string   `short:"p" name:"vhost" help:"Virtual host." default:"/"`
 
 	ClusterStatus        clusterStatusCmd        `cmd:"" name:"cluster_status" help:"Show the nodes of the cluster."`
 	ListQueues           listQueuesCmd           `cmd:"" name:"list_queues" help:"List queues; columns may be named."`
@@ -71,34 +75,85 @@ type cli struct {
 	ClearUserLimits  clearUserLimitsCmd  `cmd:"" name:"clear_user_limits" help:"Remove a limit of a user: USER LIMIT, or all."`
 	ListUserLimits   listUserLimitsCmd   `cmd:"" name:"list_user_limits" help:"List limits of users."`
 
-	ListConnections listConnectionsCmd `cmd:"" name:"list_connections" help:"List client connections; columns may be named."`
-	CloseConnection closeConnectionCmd `cmd:"" name:"close_connection" help:"Close a client connection: NAME REASON."`
+	ListExchanges         listExchangesCmd        `cmd:"" name:"list_exchanges" help:"List exchanges; columns may be named."`
+	ListBindings          listBindingsCmd         `cmd:"" name:"list_bindings" help:"List bindings; columns may be named."`
+	ListConsumers         listConsumersCmd        `cmd:"" name:"list_consumers" help:"List consumers; columns may be named."`
+	ListChannels          listChannelsCmd         `cmd:"" name:"list_channels" help:"List channels; columns may be named."`
+	ListUnresponsive      listUnresponsiveCmd     `cmd:"" name:"list_unresponsive_queues" help:"List queues whose leader does not answer."`
+	ListPoliciesThatMatch policiesThatMatchCmd    `cmd:"" name:"list_policies_that_match" help:"List the policies that apply to a queue."`
+	ListFeatureFlags      listFeatureFlagsCmd     `cmd:"" name:"list_feature_flags" help:"List feature flags."`
+	ListHashes            listHashesCmd           `cmd:"" name:"list_hashes" help:"List password hashing algorithms."`
+	ListParameters        listParametersCmd       `cmd:"" name:"list_parameters" help:"List runtime parameters of the virtual host."`
+	SetParameter          setParameterCmd         `cmd:"" name:"set_parameter" help:"Set a runtime parameter: COMPONENT NAME JSON."`
+	ClearParameter        clearParameterCmd       `cmd:"" name:"clear_parameter" help:"Remove one: COMPONENT NAME."`
+	ListGlobalParameters  listGlobalParametersCmd `cmd:"" name:"list_global_parameters" help:"List global parameters."`
+	SetGlobalParameter    setGlobalParameterCmd   `cmd:"" name:"set_global_parameter" help:"Set a global parameter: NAME JSON."`
+	ClearGlobalParameter  clearGlobalParameterCmd `cmd:"" name:"clear_global_parameter" help:"Remove one."`
+	SetClusterName        setClusterNameCmd       `cmd:"" name:"set_cluster_name" help:"Name the cluster."`
+
+	DeleteQueue     deleteQueueCmd     `cmd:"" name:"delete_queue" help:"Delete a queue."`
+	PurgeQueue      purgeQueueCmd      `cmd:"" name:"purge_queue" help:"Remove the messages of a queue that are ready."`
+	SyncQueue       syncQueueCmd       `cmd:"" name:"sync_queue" help:"Wait until all members of a replicated queue have caught up."`
+	CancelSyncQueue cancelSyncQueueCmd `cmd:"" name:"cancel_sync_queue" help:"Nothing to cancel here: members catch up by themselves."`
+	Peek            peekCmd            `cmd:"" name:"peek" help:"Show the message at a position: QUEUE [POSITION]."`
+	TraceOn         traceOnCmd         `cmd:"" name:"trace_on" help:"Start the firehose of the virtual host."`
+	TraceOff        traceOffCmd        `cmd:"" name:"trace_off" help:"Stop it."`
+
+	ExportDefinitions exportCmd `cmd:"" name:"export_definitions" help:"Write everything that was set up to a file."`
+	ImportDefinitions importCmd `cmd:"" name:"import_definitions" help:"Add what a file holds."`
+
+	Ping                  pingCmd                  `cmd:"" name:"ping" help:"See if the node answers."`
+	Status                statusCmd                `cmd:"" name:"status" help:"Show what the node uses and where it listens."`
+	Version               versionCmd               `cmd:"" name:"version" help:"Show the node's version."`
+	Environment           environmentCmd           `cmd:"" name:"environment" help:"Show how the node is set up."`
+	Report                reportCmd                `cmd:"" name:"report" help:"Show everything, for those who help."`
+	Listeners             listenersCmd             `cmd:"" name:"listeners" help:"Show where the nodes listen."`
+	Alarms                alarmsCmd                `cmd:"" name:"alarms" help:"Show the alarms of the cluster."`
+	MemoryBreakdown       memoryCmd                `cmd:"" name:"memory_breakdown" help:"Show where the node's memory went."`
+	CheckRunning          checkRunningCmd          `cmd:"" name:"check_running" help:"Fail unless the node serves clients."`
+	CheckAlarms           checkAlarmsCmd           `cmd:"" name:"check_alarms" help:"Fail if the cluster has an alarm."`
+	CheckLocalAlarms      checkLocalAlarmsCmd      `cmd:"" name:"check_local_alarms" help:"Fail if the node has an alarm."`
+	CheckVirtualHosts     checkVHostsCmd           `cmd:"" name:"check_virtual_hosts" help:"Fail unless the node serves its virtual hosts."`
+	CheckPortListener     checkPortListenerCmd     `cmd:"" name:"check_port_listener" help:"Fail unless the node listens on a port."`
+	CheckProtocolListener checkProtocolListenerCmd `cmd:"" name:"check_protocol_listener" help:"Fail unless the node speaks a protocol."`
+	CheckPortConnectivity checkPortsCmd            `cmd:"" name:"check_port_connectivity" help:"Connect to all listeners of the cluster."`
+	CheckQuorumCritical   checkQuorumCriticalCmd   `cmd:"" name:"check_if_node_is_quorum_critical" aliases:"check_if_node_is_mirror_sync_critical" help:"Fail if queues would lose their majority without the node."`
+	AwaitOnlineNodes      awaitNodesCmd            `cmd:"" name:"await_online_nodes" help:"Wait until so many nodes run."`
+	AwaitQuorumPlusOne    awaitQuorumCmd           `cmd:"" name:"await_online_quorum_plus_one" help:"Wait until the node can stop without a queue losing its majority."`
+	SetMemory             setMemoryCmd             `cmd:"" name:"set_vm_memory_high_watermark" help:"Set the node's memory alarm: a share, or absolute BYTES."`
+	SetDisk               setDiskCmd               `cmd:"" name:"set_disk_free_limit" help:"Set the node's disk alarm: BYTES."`
+	Stop                  stopCmd                  `cmd:"" name:"stop" aliases:"shutdown" help:"Stop the node that -n names, in order."`
+	Reset                 resetCmd                 `cmd:"" name:"reset" aliases:"force_reset" hidden:""`
+	Completion            completionCmd            `cmd:"" name:"completion" help:"Print a script that completes commands: bash, zsh or fish."`
+
+	ListConnections         listConnectionsCmd      `cmd:"" name:"list_connections" help:"List client connections; columns may be named."`
+	CloseAllConnections     closeAllConnectionsCmd  `cmd:"" name:"close_all_connections" help:"Close all connections to the virtual host: REASON."`
+	CloseAllUserConnections closeUserConnectionsCmd `cmd:"" name:"close_all_user_connections" help:"Close all connections of a user: USER REASON."`
+	CloseConnection         closeConnectionCmd      `cmd:"" name:"close_connection" help:"Close a client connection: NAME REASON."`
 
 	JoinCluster  joinClusterCmd  `cmd:"" name:"join_cluster" help:"Move the node to the cluster of another node; its own data are given up."`
 	Forget       forgetCmd       `cmd:"" name:"forget_cluster_node" help:"Remove a node from the cluster for good: NODE. Queues that only it had are lost."`
-	Drain        drainCmd        `cmd:"" name:"drain" help:"Put a node into maintenance: its leaderships and its clients go to others. NODE, or the one that -n names."`
-	Revive       reviveCmd       `cmd:"" name:"revive" help:"End the maintenance of a node."`
+	Drain        drainCmd        `cmd:"" name:"drain" aliases:"stop_app" help:"Put a node into maintenance: its leaderships and its clients go to others. NODE, or the one that -n names."`
+	Revive       reviveCmd       `cmd:"" name:"revive" aliases:"start_app" help:"End the maintenance of a node."`
 	Grow         growCmd         `cmd:"" name:"grow" help:"Give a node its share of the replicated queues: NODE."`
 	Shrink       shrinkCmd       `cmd:"" name:"shrink" help:"Give the replicated queues of a node to others: NODE."`
 	Rebalance    rebalanceCmd    `cmd:"" name:"rebalance" help:"Spread the leaders of replicated queues now: all, classic or quorum."`
 	QuorumStatus quorumStatusCmd `cmd:"" name:"quorum_status" help:"Show how a replicated queue stands with its members: QUEUE."`
-	AwaitStartup awaitStartupCmd `cmd:"" name:"await_startup" help:"Wait until the node can serve clients."`
+	AwaitStartup awaitStartupCmd `cmd:"" name:"await_startup" aliases:"wait" help:"Wait until the node can serve clients."`
 }
 
 // session is what a command works with.
 type session struct {
-	ctx    context.Context //nolint:containedctx // lives as long as one command
-	client *client
-	out    io.Writer
-	quiet  bool
-	vhost  string
-}
-
-// heading prints what a list is, as rabbitmqctl does.
-func (s *session) heading(format string, args ...any) {
-	if !s.quiet {
-		fmt.Fprintf(s.out, format+"\n", args...)
-	}
+	ctx       context.Context //nolint:containedctx // lives as long as one command
+	client    *client
+	in        io.Reader
+	out, err  io.Writer
+	terminal  bool // err is one
+	quiet     bool
+	silent    bool
+	noHeaders bool
+	format    string
+	vhost     string
 }
 
 // errUsage marks what the caller can mend in the command line.
@@ -113,17 +168,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "brokerctl:", err)
 		return exitFailed
 	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(withoutTool(args))
 	if exited {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "brokerctl:", err)
+		fmt.Fprintln(stderr, "brokerctl:", wrongUse(parser.Model, args, err))
 		return exitUsage
+	}
+	if k.Selected().Name == "completion" {
+		completion(stdout, parser.Model, c.Completion.Shell)
+		return 0
 	}
 	cl, err := newClient(&c)
 	if err == nil {
-		err = k.Run(&session{ctx: ctx, client: cl, out: stdout, quiet: c.Quiet, vhost: c.VHost})
+		err = k.Run(&session{
+			ctx: ctx, client: cl, in: os.Stdin, out: stdout, err: stderr, terminal: isTerminal(stderr), quiet: c.Quiet || c.Silent, silent: c.Silent,
+			noHeaders: c.NoHeaders, format: c.Formatter, vhost: c.VHost,
+		})
 	}
 	switch {
 	case errors.Is(err, errUsage):
@@ -134,4 +196,44 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 	return 0
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// wrongUse answers a wrong command line with the nearest right form, in one line.
+func wrongUse(app *kong.Application, args []string, err error) string {
+	var names []string
+	for _, n := range app.Children {
+		names = append(names, n.Name)
+	}
+	var word string
+	for i, a := range args {
+		if !strings.HasPrefix(a, "-") && !(i > 0 && slices.Contains(valueFlags, args[i-1])) {
+			word = a
+			break
+		}
+	}
+	if word == "" {
+		return "which command? Such as: brokerctl list_queues name messages; brokerctl --help lists all"
+	}
+	text := err.Error()
+	for _, n := range app.Children {
+		if n.Name == word || slices.Contains(n.Aliases, word) {
+			return text + "; right is: brokerctl " + n.Summary()
+		}
+	}
+	best := nearest(word, names)
+	for _, n := range app.Children {
+		if n.Name == best {
+			return fmt.Sprintf("there is no command %q; did you mean: brokerctl %s", word, n.Summary())
+		}
+	}
+	return text
 }

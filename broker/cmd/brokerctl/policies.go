@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // policies are those of the users, or of the operator.
@@ -31,18 +32,10 @@ func (p policies) one(s *session, name string) string {
 }
 
 func (p policies) list(s *session, heading string) error {
-	var all []policy
-	if err := s.client.call(s.ctx, http.MethodGet, p.path, nil, &all); err != nil {
-		return err
-	}
-	s.heading(heading, s.vhost)
-	s.heading("vhost\tname\tpattern\tapply-to\tdefinition\tpriority")
-	for _, p := range all {
-		if p.VHost == s.vhost {
-			fmt.Fprintf(s.out, "%s\t%s\t%s\t%s\t%s\t%d\n", p.VHost, p.Name, p.Pattern, p.ApplyTo, cell(p.Definition), p.Priority)
-		}
-	}
-	return nil
+	return s.show(listing{
+		path: s.inVHost(strings.TrimPrefix(p.path, "/api/")), title: strings.TrimSuffix(fmt.Sprintf(heading, s.vhost), " ..."), defaults: 6,
+		columns: []string{"vhost", "name", "pattern", "apply-to", "definition", "priority"},
+	}, nil)
 }
 
 // policyArgs are what a policy consists of.

@@ -119,14 +119,5 @@ type listUsersCmd struct{}
 
 // Run implements the command.
 func (c *listUsersCmd) Run(s *session) error {
-	var all []user
-	if err := s.client.call(s.ctx, http.MethodGet, "/api/users", nil, &all); err != nil {
-		return err
-	}
-	s.heading("Listing users ...")
-	s.heading("user\ttags")
-	for _, u := range all {
-		fmt.Fprintf(s.out, "%s\t[%s]\n", u.Name, strings.Join(u.Tags, ", "))
-	}
-	return nil
+	return s.show(listing{path: "/api/users", title: "Listing users", columns: []string{"user", "tags"}, defaults: 2, keys: map[string]string{"user": "name"}}, nil)
 }

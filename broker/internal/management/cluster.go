@@ -6,6 +6,45 @@ import (
 	"github.com/warren-mq/warren/broker/internal/fault"
 )
 
+// setLimits changes the limits behind this node's alarms.
+func (h *handler) setLimits(w http.ResponseWriter, r *request) error {
+	var body struct {
+		Memory *uint64  `json:"memory"`
+		Share  *float64 `json:"memory_share"`
+		Disk   *uint64  `json:"disk_free"`
+	}
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	m := h.b.Node().Machine()
+	memory, disk := m.MemoryLimit, m.DiskLimit
+	switch {
+	case body.Memory != nil && body.Share == nil:
+		memory = *body.Memory
+	case body.Share != nil && body.Memory == nil && *body.Share > 0 && *body.Share <= 1:
+		total, err := h.b.Node().MemoryTotal()
+		if err != nil {
+			return fault.New(fault.PreconditionFailed, "how much memory there is %v: say it in bytes", err)
+		}
+		memory = uint64(*body.Share * float64(total))
+	case body.Disk == nil || body.Share != nil:
+		return fault.New(fault.PreconditionFailed, "say memory (bytes) or memory_share (above 0, up to 1), or disk_free (bytes)")
+	}
+	if body.Disk != nil {
+		disk = *body.Disk
+	}
+	h.b.SetLimits(memory, disk)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// stop stops this node in order.
+func (h *handler) stop(w http.ResponseWriter, _ *request) error {
+	w.WriteHeader(http.StatusAccepted)
+	h.b.Stop()
+	return nil
+}
+
 // forget removes a node from the cluster; ?force=true also one that runs.
 func (h *handler) forget(w http.ResponseWriter, r *request) error {
 	if err := h.b.Node().Forget(r.Context(), param(r, "node"), r.URL.Query().Get("force") == "true"); err != nil {

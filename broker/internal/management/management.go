@@ -27,6 +27,10 @@ import (
 type Broker interface {
 	Node() *node.Node
 	JoinCluster(peer string, force bool) error
+	// SetLimits changes the limits of this node, in bytes, behind its alarms.
+	SetLimits(memory, diskFree uint64)
+	// Stop begins an orderly stop of this node.
+	Stop()
 	// CertificateEnd returns until when the AMQP listener's certificate is good; zero:
 	// there is none.
 	CertificateEnd() time.Time
@@ -110,6 +114,8 @@ func (h *handler) clusterRoutes() []route {
 		{http.MethodPut, "/api/cluster/nodes/{node}/groups", admin, h.grow},
 		{http.MethodDelete, "/api/cluster/nodes/{node}/groups", admin, h.grow},
 		{http.MethodPost, "/api/cluster/join", admin, h.join},
+		{http.MethodPut, "/api/cluster/limits", admin, h.setLimits},
+		{http.MethodPost, "/api/cluster/stop", admin, h.stop},
 		{http.MethodDelete, "/api/cluster/nodes/{node}", admin, h.forget},
 		{http.MethodPut, "/api/cluster/nodes/{node}/maintenance", admin, h.drain},
 		{http.MethodDelete, "/api/cluster/nodes/{node}/maintenance", admin, h.drain},

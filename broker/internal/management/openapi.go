@@ -21,6 +21,8 @@ var requestTexts = map[string]string{
 	"GET /api/version":                             "Versions: the product's, and the one whose API this is.",
 	"GET /api/whoami":                              "Who is logged in.",
 	"POST /api/cluster/join":                       `Move the node to another cluster.|{"peer":"host:port","force":false}`,
+	"PUT /api/cluster/limits":                      `Change the limits behind this node's alarms.|{"memory":536870912,"disk_free":209715200}`,
+	"POST /api/cluster/stop":                       "Stop this node in order.",
 	"DELETE /api/cluster/nodes/{node}":             "Remove a node for good; ?force=true also one that runs.",
 	"PUT /api/cluster/nodes/{node}/maintenance":    "Put a node into maintenance: its leaderships and clients go to others.",
 	"DELETE /api/cluster/nodes/{node}/maintenance": "End the maintenance.",

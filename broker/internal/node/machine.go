@@ -122,3 +122,6 @@ func (n *Node) watermarks() Watermarks {
 	}
 	return w
 }
+
+// MemoryTotal returns how many bytes of memory the process could use at most.
+func (n *Node) MemoryTotal() (uint64, error) { return resource.MemoryTotal() }
