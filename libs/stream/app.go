@@ -23,24 +23,27 @@ const (
 	readyPolling = 10 * time.Millisecond
 )
 
-// App is the set of bindings of one service on one binder. Register with [Consume], [Apply], [Supply], [NewSender] and
-// App.Bind, then Start. It has no global state; a service may run several.
+// App is the set of bindings of one service. Register with [Consume], [Apply], [Supply], [NewSender] and App.Bind, then Start.
+// It has no global state; a service may run several.
 type App struct {
 	binder    Binder
+	binders   map[string]Binder
 	converter Converter
 	instr     Instrumentation
 	log       *slog.Logger
 	drain     time.Duration
 
-	mu          sync.Mutex
-	state       appState
-	stopping    bool
-	names       map[string]bool
-	inputs      []*input
-	outputs     map[string]*output
-	errs        []error // of registration, reported by Start
-	polling     sync.WaitGroup
-	stopPolling context.CancelFunc
+	dynamicAllowed  map[string]bool // nil: all
+	dynamicDefaults Binding
+
+	mu           sync.Mutex
+	state        appState
+	stopping     bool
+	names        map[string]bool
+	inputs       []*input
+	outputs      map[string]*output
+	dynamicCount int
+	errs         []error // of registration, reported by Start
 }
 
 type appState uint8
@@ -50,13 +53,6 @@ const (
 	appRunning
 	appStopped
 )
-
-// input is a registered consumer.
-type input struct {
-	binding Binding
-	handle  func(context.Context, Raw) error
-	sub     Subscription
-}
 
 // Option changes an App.
 type Option func(*App)
@@ -73,16 +69,56 @@ func WithLogger(l *slog.Logger) Option { return func(a *App) { a.log = l } }
 // WithDrainTimeout replaces [DefaultDrainTimeout].
 func WithDrainTimeout(d time.Duration) Option { return func(a *App) { a.drain = d } }
 
-// New returns an App without bindings.
+// WithBinder adds a binder for bindings that name it, beside the one of New.
+func WithBinder(name string, b Binder) Option { return func(a *App) { a.binders[name] = b } }
+
+// WithDynamicDestinations says how destinations that [Send] creates on first use are bound, and which there may be; all when
+// none is named.
+func WithDynamicDestinations(defaults Binding, allowed ...string) Option {
+	return func(a *App) {
+		a.dynamicDefaults = defaults
+		for _, name := range allowed {
+			if a.dynamicAllowed == nil {
+				a.dynamicAllowed = map[string]bool{}
+			}
+			a.dynamicAllowed[name] = true
+		}
+	}
+}
+
+// New returns an App without bindings. b is the binder of bindings that name none.
 func New(b Binder, opts ...Option) *App {
 	a := &App{
-		binder: b, converter: JSON{}, log: slog.Default(), drain: DefaultDrainTimeout,
-		names: map[string]bool{}, outputs: map[string]*output{}, stopPolling: func() {},
+		binder: b, binders: map[string]Binder{}, converter: JSON{}, log: slog.Default(), drain: DefaultDrainTimeout,
+		names: map[string]bool{}, outputs: map[string]*output{},
 	}
 	for _, o := range opts {
 		o(a)
 	}
 	return a
+}
+
+// binderOf finds a binding's binder.
+func (a *App) binderOf(b Binding) (Binder, error) {
+	if b.Binder == "" {
+		return a.binder, nil
+	}
+	if found := a.binders[b.Binder]; found != nil {
+		return found, nil
+	}
+	return nil, fmt.Errorf("stream: binding %q: there is no binder %q", b.Name, b.Binder)
+}
+
+// allBinders are the binders to start and stop.
+func (a *App) allBinders() []Binder {
+	var all []Binder
+	if a.binder != nil {
+		all = append(all, a.binder)
+	}
+	for _, b := range a.binders {
+		all = append(all, b)
+	}
+	return all
 }
 
 // claim registers the binding's name; false (and an error for Start) when it cannot be.
@@ -103,90 +139,59 @@ func (a *App) claim(b Binding) bool {
 
 // Start binds everything. It returns without waiting for the broker (see WaitReady): bindings come up when it does.
 func (a *App) Start(ctx context.Context) error {
-	if err := a.begin(ctx); err != nil {
-		return err
-	}
-	if err := a.bindAll(ctx); err != nil {
+	a.mu.Lock()
+	err := a.begin(ctx)
+	failed := err != nil && a.state == appRunning
+	a.mu.Unlock()
+	if failed {
 		return errors.Join(err, a.closeAll(ctx))
 	}
-	pollCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	a.stopPolling = cancel
-	for _, o := range a.outputs {
-		if o.poll != nil {
-			a.polling.Go(func() { a.pollLoop(pollCtx, o) })
-		}
-	}
-	return nil
+	return err
 }
 
+// begin starts the binders and binds; the caller holds a.mu.
 func (a *App) begin(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if a.state != appNew {
 		return errors.New("stream: an App starts once")
 	}
 	if err := errors.Join(a.errs...); err != nil {
 		return err
 	}
-	if err := a.binder.Start(ctx); err != nil {
-		return fmt.Errorf("stream: start binder: %w", err)
+	if a.binder == nil {
+		return errors.New("stream: an App needs a binder")
 	}
 	a.state = appRunning
-	return nil
+	return a.bindAll(ctx)
 }
 
-// bindAll opens outputs first: a handler may send as soon as it runs.
+// bindAll opens outputs first: a handler may send as soon as it runs. The caller holds a.mu.
 func (a *App) bindAll(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	for _, b := range a.allBinders() {
+		if err := b.Start(ctx); err != nil {
+			return fmt.Errorf("stream: start binder: %w", err)
+		}
+	}
 	for _, o := range a.outputs {
+		if !o.binding.Producer.AutoStartup.Or(true) {
+			continue
+		}
 		if err := a.open(ctx, o); err != nil {
 			return err
 		}
 	}
 	for _, in := range a.inputs {
-		sub, err := a.binder.BindConsumer(ctx, in.binding, a.handler(in))
-		if err != nil {
-			return fmt.Errorf("stream: bind consumer %s: %w", in.binding.Name, err)
+		if !in.binding.Consumer.AutoStartup.Or(true) {
+			continue
 		}
-		in.sub = sub
+		if err := a.subscribe(ctx, in); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// handler is the whole way of a delivery: instrumentation, attempts, then the registered function.
-func (a *App) handler(in *input) Handler {
-	retry := func(ctx context.Context, b Binding, attempt int, err error, pause time.Duration) {
-		a.log.WarnContext(ctx, "attempt failed", "binding", b.Name, "attempt", attempt, "pause", pause, "error", err)
-		if a.instr.Retry != nil {
-			a.instr.Retry(ctx, b, attempt, err, pause)
-		}
-	}
-	inner := attempts(in.binding, retry, in.handle)
-	h := func(ctx context.Context, m Raw) Outcome {
-		out := inner(ctx, m)
-		if out.Err != nil {
-			a.log.ErrorContext(ctx, "message failed", "binding", in.binding.Name, "message_id", m.ID, "action", out.Action.String(), "error", out.Err)
-		}
-		return out
-	}
-	if a.instr.Consume != nil {
-		return a.instr.Consume(a.binder.Describe(), in.binding, h)
-	}
-	return h
-}
-
-// pollLoop asks a supplier until ctx ends.
-func (a *App) pollLoop(ctx context.Context, o *output) {
-	for sleep(ctx, o.binding.Producer.PollInterval) {
-		if err := o.poll(ctx); err != nil && ctx.Err() == nil {
-			a.log.ErrorContext(ctx, "supplier failed", "binding", o.binding.Name, "error", err)
-		}
-	}
-}
-
 // Stop takes no new message, waits for running handlers up to the drain timeout (or ctx's earlier deadline), flushes
-// publishers and ends the binder. Calling it again does nothing.
+// publishers and ends the binders. Calling it again does nothing.
 func (a *App) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	running := a.state == appRunning && !a.stopping
@@ -200,22 +205,61 @@ func (a *App) Stop(ctx context.Context) error {
 	return a.closeAll(ctx)
 }
 
-// closeAll ends in the order in which nothing is lost: what makes messages, what handles them, what publishes, the broker.
+// closeAll ends in the order in which nothing is lost: what makes messages, what handles them, what publishes, the brokers.
 func (a *App) closeAll(ctx context.Context) error {
-	a.stopPolling()
-	a.polling.Wait()
+	for _, p := range a.pollers() {
+		p.stop()
+	}
 	var wg sync.WaitGroup
-	errs := make([]error, len(a.inputs))
-	for i, in := range a.inputs {
-		if in.sub != nil {
-			wg.Go(func() { errs[i] = in.sub.Close(ctx) })
-		}
+	running := a.detach()
+	errs := make([]error, len(running))
+	for i, r := range running {
+		wg.Go(func() { errs[i] = r.close(ctx) })
 	}
 	wg.Wait()
+	// What must end even when ctx has.
+	ctx, cancel := extended(ctx, handlerGrace)
+	defer cancel()
 	for _, o := range a.stopOutputs() {
-		errs = append(errs, o.publisher.Close(ctx))
+		errs = append(errs, o.close(ctx))
 	}
-	return errors.Join(append(errs, a.binder.Stop(ctx))...)
+	for _, b := range a.allBinders() {
+		errs = append(errs, b.Stop(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) pollers() (all []*poller) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, o := range a.outputs {
+		if o.poll != nil {
+			all = append(all, o.poll)
+		}
+	}
+	return all
+}
+
+// detach takes the running subscriptions off their inputs.
+func (a *App) detach() (all []*subscribed) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, in := range a.inputs {
+		if in.running != nil {
+			all = append(all, in.running)
+			in.running = nil
+		}
+	}
+	return all
+}
+
+// extended is a context with ctx's deadline and d more.
+func extended(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok || ctx.Err() != nil {
+		deadline = time.Now()
+	}
+	return context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(d))
 }
 
 // stopOutputs makes further sends fail and returns what is open.
@@ -237,19 +281,15 @@ func (a *App) Health() []Health {
 	defer a.mu.Unlock()
 	var all []Health
 	for _, in := range a.inputs {
-		if in.sub != nil {
-			all = append(all, in.sub.Health())
-		}
+		all = append(all, in.health()...)
 	}
 	for _, o := range a.outputs {
-		if o.publisher != nil {
-			all = append(all, o.publisher.Health())
-		}
+		all = append(all, o.health())
 	}
 	return all
 }
 
-// Ready is nil while every binding is up, or was up less than 15 s ago: what a readiness probe asks.
+// Ready is nil while every binding that shall run is up, or was up less than 15 s ago: what a readiness probe asks.
 func (a *App) Ready(context.Context) error { return a.ready(readyGrace) }
 
 func (a *App) ready(grace time.Duration) error {
@@ -261,8 +301,14 @@ func (a *App) ready(grace time.Duration) error {
 	}
 	var errs []error
 	for _, h := range a.Health() {
-		if h.State == StateUp || h.State == StateBlocked || h.State == StateDown && time.Since(h.Since) < grace {
+		switch h.State {
+		case StateUp, StateBlocked, StatePaused, StateStopped:
 			continue
+		case StateDown:
+			if time.Since(h.Since) < grace {
+				continue
+			}
+		case StateStarting:
 		}
 		errs = append(errs, fmt.Errorf("binding %s is %s: %s", h.Binding, h.State, h.Detail))
 	}

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -12,8 +13,9 @@ type Binder interface {
 	Start(ctx context.Context) error
 	// BindProducer declares what the binding needs as soon as the broker is there, and again after every reconnect.
 	BindProducer(ctx context.Context, b Binding) (Publisher, error)
-	// BindConsumer does the same for a consumer and hands every delivery to h.
-	BindConsumer(ctx context.Context, b Binding, h Handler) (Subscription, error)
+	// BindConsumer does the same for a consumer and gives every delivery to r. The binding has one destination and, when
+	// Partitioned, one partition: its InstanceIndex.
+	BindConsumer(ctx context.Context, b Binding, r *Receiver) (Subscription, error)
 	// Describe tells what the binder talks to, for spans and health.
 	Describe() System
 	// Stop ends the connections. The App has closed all publishers and subscriptions before.
@@ -33,22 +35,47 @@ type Publisher interface {
 // Subscription is a running consumer.
 type Subscription interface {
 	Health() Health
-	// Close takes no new message, waits for the running handlers until ctx ends, then cancels their contexts. What was not
-	// settled goes back to the queue.
+	// Pause takes no further message until Resume; what was taken is settled as ever, what was pushed and not taken goes back.
+	Pause()
+	Resume()
+	// Close takes no new message and waits until every delivery that was taken is settled, or ctx ends. What was not settled
+	// goes back to the queue.
 	Close(ctx context.Context) error
 }
 
+// Settler performs what becomes of one delivery. The Receiver calls exactly one of Ack, Requeue and Reject, once and from any
+// goroutine, whatever happened to the connection meanwhile; an error means that the message will come again.
+type Settler interface {
+	Ack() error
+	Requeue() error
+	// Reject settles without requeue: the broker dead-letters the message, or drops it.
+	Reject() error
+	// DeadLetter publishes m with its reason to the binding's dead-letter queue and returns when the broker has it safely.
+	// ErrNoDeadLetters says that there is none to publish to.
+	DeadLetter(m Raw, reason error) error
+	// Retry publishes m to the queue of a wait, one of DelayedRetry.Intervals, from which it comes back after pause.
+	Retry(m Raw, wait, pause time.Duration) error
+}
+
+// ErrNoDeadLetters is what a Settler says when a binding has nowhere to publish dead letters to.
+var ErrNoDeadLetters = errors.New("stream: no dead-letter queue")
+
 // Handler handles a delivery and says what to do with it. It is the whole way from bytes to the service's function.
 type Handler func(ctx context.Context, m Raw) Outcome
+
+// BatchHandler is Handler for several deliveries at once; it returns one outcome for each.
+type BatchHandler func(ctx context.Context, ms []Raw) []Outcome
 
 // Outcome is the verdict about one delivery.
 type Outcome struct {
 	Action Action
 	// Err is why, nil on success. It may be non-nil with ActionAccept: see Drop.
 	Err error
+	// Wait is which of DelayedRetry.Intervals, and Pause that wait with its jitter, of ActionRetry.
+	Wait, Pause time.Duration
 }
 
-// Action is what a binder does with a delivery.
+// Action is what is done with a delivery.
 type Action uint8
 
 const (
@@ -59,6 +86,12 @@ const (
 	// ActionDeadLetter publishes it to the dead-letter queue with its reason, or rejects it without requeue where
 	// RepublishToDLQ is off or no dead-letter queue is bound.
 	ActionDeadLetter
+	// ActionReject rejects it without requeue: the broker dead-letters it, or drops it.
+	ActionReject
+	// ActionRetry lets it wait in a queue of the broker and come back.
+	ActionRetry
+	// ActionManual leaves it to the handler, which settles when it likes.
+	ActionManual
 )
 
 func (a Action) String() string {
@@ -69,6 +102,12 @@ func (a Action) String() string {
 		return "requeue"
 	case ActionDeadLetter:
 		return "dead-letter"
+	case ActionReject:
+		return "reject"
+	case ActionRetry:
+		return "retry"
+	case ActionManual:
+		return "manual"
 	}
 	return "unknown"
 }
@@ -88,6 +127,7 @@ const (
 	StateStarting State = "STARTING" // not connected for the first time yet
 	StateUp       State = "UP"
 	StateBlocked  State = "BLOCKED" // the broker asked publishers to wait (memory or disk alarm)
+	StatePaused   State = "PAUSED"  // asked to take no message
 	StateDown     State = "DOWN"    // lost; recovery is under way
 	StateStopped  State = "STOPPED"
 )
@@ -106,11 +146,21 @@ type Health struct {
 type Instrumentation struct {
 	// Consume wraps the handling of a delivery, all attempts included.
 	Consume func(s System, b Binding, next Handler) Handler
+	// ConsumeBatch wraps the handling of a batch.
+	ConsumeBatch func(s System, b Binding, next BatchHandler) BatchHandler
 	// Publish wraps a batch (of one, mostly). It may change the messages: that is how trace headers get on them.
 	Publish func(s System, b Binding, next PublishFunc) PublishFunc
+	// PublishPacked wraps the publish of one message that holds several, see ProducerProperties.Batching. parts are the contexts
+	// that those were sent with.
+	PublishPacked func(s System, b Binding, next PublishFunc) PackedFunc
 	// Retry is called before the pause that precedes another attempt. attempt is the one that failed, from 1.
 	Retry func(ctx context.Context, b Binding, attempt int, err error, pause time.Duration)
+	// Settled is called when an outcome was performed; err is why that failed, in which case the message comes again.
+	Settled func(ctx context.Context, b Binding, m Raw, out Outcome, err error)
 }
 
 // PublishFunc is [Publisher.PublishBatch] as a function.
 type PublishFunc func(ctx context.Context, ms []Raw) []error
+
+// PackedFunc publishes m, which holds the messages that were sent with the contexts of parts.
+type PackedFunc func(ctx context.Context, m Raw, parts []context.Context) error

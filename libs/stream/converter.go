@@ -63,3 +63,16 @@ func decode[T any](c Converter, b Binding, raw Raw) (Message[T], error) {
 	}
 	return m, nil
 }
+
+// decodeAll decodes a batch: the messages that can be, where each of them stood, and an error for each of the others.
+func decodeAll[T any](c Converter, b Binding, raws []Raw) (ms []Message[T], index []int, errs []error) {
+	errs = make([]error, len(raws))
+	ms, index = make([]Message[T], 0, len(raws)), make([]int, 0, len(raws))
+	for i, raw := range raws {
+		m, err := decode[T](c, b, raw)
+		if errs[i] = err; err == nil {
+			ms, index = append(ms, m), append(index, i)
+		}
+	}
+	return ms, index, errs
+}

@@ -47,6 +47,22 @@ func Requeue(err error) error { return mark(ActionRequeue, err) }
 // Drop marks err so that the message is settled as if it had succeeded.
 func Drop(err error) error { return mark(ActionAccept, err) }
 
+// BatchErrors is a batch handler's error for each message of its batch, in order; nil for those that succeeded. Messages beyond
+// its length succeeded too.
+type BatchErrors []error
+
+func (b BatchErrors) Error() string { return errors.Join(b...).Error() }
+
+// Unwrap is for errors.Is and errors.As.
+func (b BatchErrors) Unwrap() []error { return b }
+
+func (b BatchErrors) at(i int) error {
+	if i < len(b) {
+		return b[i]
+	}
+	return nil
+}
+
 // PanicError is a handler's panic as an error; it counts as a failed attempt.
 type PanicError struct {
 	Value any

@@ -29,6 +29,19 @@ func (h Headers) String(key string) string {
 	return ""
 }
 
+// Int returns the header as a number: any integer type, and false for anything else or a missing key.
+func (h Headers) Int(key string) (int64, bool) {
+	switch v := h[key].(type) {
+	case int:
+		return int64(v), true
+	case int32:
+		return int64(v), true
+	case int64:
+		return v, true
+	}
+	return 0, false
+}
+
 // Clone returns a copy that shares no map with h. The copy is never nil.
 func (h Headers) Clone() Headers {
 	if h == nil {
@@ -49,8 +62,23 @@ type Message[T any] struct {
 	CorrelationID string
 	// ContentType of the encoded payload; the binding's when empty.
 	ContentType string
+	// ContentEncoding says how the encoded payload is packed, "gzip" for example. Bindings that compress set it themselves.
+	ContentEncoding string
 	// RoutingKey overrides the producer's routing key. Ignored on a received message: see Delivery.RoutingKey.
 	RoutingKey string
+	// ReplyTo names a queue for answers. Optional.
+	ReplyTo string
+	// AppID names the sending application. Optional.
+	AppID string
+	// UserID must be the connection's user when set: the broker verifies it. Optional.
+	UserID string
+	// Priority, 0 to 255, orders a queue that was declared with MaxPriority.
+	Priority uint8
+	// TTL, when positive, is how long the message may wait in a queue. Milliseconds on the wire.
+	TTL time.Duration
+	// Delay, when positive, holds the message back at an exchange that was declared with DelayedExchange. Milliseconds on the wire.
+	// On a received message it is the delay that it had.
+	Delay time.Duration
 	// Headers of the application. Trace headers are added by the instrumentation, never by hand.
 	Headers Headers
 	// Payload is the value itself.
@@ -72,6 +100,12 @@ type Delivery struct {
 	Redelivered bool   // the broker says somebody may have seen it before
 	Count       int    // earlier deliveries that failed, when the broker counts them (x-delivery-count of a quorum queue)
 	Attempt     int    // 1 on the first in-process attempt, up to MaxAttempts
+	Retries     int    // how often the message went through a retry queue, see DelayedRetry
+	BatchSize   int    // messages that the producer had put into one, when this was one of them
+	LastInBatch bool   // it is the last of those
+	Partition   int    // index of the partition consumed, when Partitioned
+
+	settle *settlement // of AckManual
 }
 
 // NewMessage returns a message with a fresh id and the time of now.
@@ -86,6 +120,7 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 func WithPayload[A, B any](m Message[A], payload B) Message[B] {
 	return Message[B]{
 		ID: m.ID, Timestamp: m.Timestamp, Type: m.Type, CorrelationID: m.CorrelationID, ContentType: m.ContentType,
-		RoutingKey: m.RoutingKey, Headers: m.Headers, Payload: payload, Delivery: m.Delivery,
+		ContentEncoding: m.ContentEncoding, RoutingKey: m.RoutingKey, ReplyTo: m.ReplyTo, AppID: m.AppID, UserID: m.UserID,
+		Priority: m.Priority, TTL: m.TTL, Delay: m.Delay, Headers: m.Headers, Payload: payload, Delivery: m.Delivery,
 	}
 }

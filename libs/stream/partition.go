@@ -8,6 +8,29 @@ import (
 	"github.com/google/uuid"
 )
 
+// partition is the index that a message goes to.
+func (p ProducerProperties) partition(m Raw, headers Headers) (int, error) {
+	if i, ok := headers.Int(HeaderPartitionOverride); ok {
+		if i < 0 || i >= int64(p.PartitionCount) {
+			return 0, fmt.Errorf("header %s is %d, there are %d partitions", HeaderPartitionOverride, i, p.PartitionCount)
+		}
+		return int(i), nil
+	}
+	key := p.PartitionKey(m)
+	if err, ok := key.(error); ok {
+		return 0, err
+	}
+	if p.PartitionSelector == nil {
+		return Partition(key, p.PartitionCount)
+	}
+	i, err := p.PartitionSelector(key)
+	if err != nil {
+		return 0, err
+	}
+	i %= p.PartitionCount
+	return max(i, -i), nil
+}
+
 // Partition returns the partition of a key, the same one that Spring chooses: |hashCode| modulo count. Keys may be string,
 // int32, int, int64, bool, float64 or uuid.UUID.
 func Partition(key any, count int) (int, error) {

@@ -2,22 +2,42 @@ package stream
 
 import (
 	"context"
-	"fmt"
 )
 
 // Consume registers a consumer. Mistakes are reported by App.Start.
 func Consume[T any](a *App, b Binding, f Consumer[T]) {
 	b = b.withDefaults()
-	a.bindInput(b, func(ctx context.Context, raw Raw) error {
+	a.bindInput(&input{binding: b, handle: func(ctx context.Context, raw Raw) error {
 		m, err := decode[T](a.converter, b, raw)
 		if err != nil {
 			return err
 		}
 		return f(ctx, m)
-	})
+	}})
 }
 
-// Apply registers a function between two destinations. The result keeps the correlation id of its cause unless it has one.
+// ConsumeBatch registers a consumer of batches. Messages that cannot be decoded are dead-lettered and the others handled.
+func ConsumeBatch[T any](a *App, b Binding, f BatchConsumer[T]) {
+	b = b.withDefaults()
+	a.bindInput(&input{binding: b, handleBatch: func(ctx context.Context, raws []Raw) []error {
+		ms, index, errs := decodeAll[T](a.converter, b, raws)
+		if len(ms) == 0 {
+			return errs
+		}
+		err := f(ctx, ms)
+		each, ok := err.(BatchErrors) //nolint:errorlint // wrapped, it would no longer speak for each message
+		for n, i := range index {
+			errs[i] = err
+			if ok {
+				errs[i] = each.at(n)
+			}
+		}
+		return errs
+	}})
+}
+
+// Apply registers a function between two destinations. The result keeps the correlation id of its cause unless it has one, and
+// goes where its header [HeaderSendTo] says, if it has that.
 func Apply[A, B any](a *App, in, out Binding, f Function[A, B]) {
 	out.Name = or(out.Name, out.Destination)
 	a.bindOutput(out)
@@ -27,7 +47,25 @@ func Apply[A, B any](a *App, in, out Binding, f Function[A, B]) {
 			return err
 		}
 		r.CorrelationID = or(r.CorrelationID, m.CorrelationID)
-		return Send(ctx, a, out.Name, *r)
+		return Send(ctx, a, or(r.Headers.String(HeaderSendTo), out.Name), *r)
+	})
+}
+
+// ApplyBatch is Apply for batches: the results of a batch are published, in order, before it is settled.
+func ApplyBatch[A, B any](a *App, in, out Binding, f BatchFunction[A, B]) {
+	out.Name = or(out.Name, out.Destination)
+	a.bindOutput(out)
+	ConsumeBatch(a, in, func(ctx context.Context, ms []Message[A]) error {
+		rs, err := f(ctx, ms)
+		if err != nil || len(rs) == 0 {
+			return err
+		}
+		for _, err := range SendBatch(ctx, a, out.Name, rs) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -35,22 +73,7 @@ func Apply[A, B any](a *App, in, out Binding, f Function[A, B]) {
 // the next turn, with the same id, before the supplier is asked for another.
 func Supply[T any](a *App, b Binding, f Supplier[T]) {
 	o := a.bindOutput(b)
-	var kept *Message[T]
-	o.poll = func(ctx context.Context) error {
-		if kept == nil {
-			m, err := f(ctx)
-			if err != nil || m == nil {
-				return err
-			}
-			m.ID = or(m.ID, NewID())
-			kept = m
-		}
-		err := Send(ctx, a, b.Name, *kept)
-		if err == nil {
-			kept = nil
-		}
-		return err
-	}
+	o.poll = &poller{ask: supply(a, b.Name, f)}
 }
 
 // Sender sends one type through one binding.
@@ -71,19 +94,4 @@ func (s Sender[T]) Send(ctx context.Context, m Message[T]) error { return Send(c
 // SendBatch publishes in order without waiting between messages; one error per message, nil for success.
 func (s Sender[T]) SendBatch(ctx context.Context, ms []Message[T]) []error {
 	return SendBatch(ctx, s.app, s.name, ms)
-}
-
-func (a *App) bindInput(b Binding, handle func(context.Context, Raw) error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	p := b.Consumer
-	switch {
-	case p.Partitioned && b.Group == "":
-		a.errs = append(a.errs, fmt.Errorf("stream: binding %q is partitioned and needs a group", b.Name))
-	case p.MaxAttempts < 1, p.Concurrency < 1, p.Prefetch < 1, p.BackOffMultiplier < 1:
-		a.errs = append(a.errs, fmt.Errorf("stream: binding %q: MaxAttempts, Concurrency, Prefetch and BackOffMultiplier are at least 1", b.Name))
-	}
-	if a.claim(b) {
-		a.inputs = append(a.inputs, &input{binding: b, handle: handle})
-	}
 }

@@ -33,7 +33,7 @@ func TestVerdict(t *testing.T) {
 		{"undecodable", ConsumerProperties{MaxAttempts: 3}, 1, fmt.Errorf("%w: x", ErrUndecodable), ActionDeadLetter, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out, final := verdict(c.p, c.attempt, c.err)
+			out, final := verdict(c.p, c.attempt, Raw{}, c.err)
 			if final != c.final || out.Action != c.want || final && !errors.Is(out.Err, c.err) {
 				t.Errorf("got %v %v", out, final)
 			}

@@ -5,13 +5,10 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/warren-mq/warren/libs/stream"
 )
-
-const stackBytesMax = 64 << 10
 
 // Binder binds to a Broker.
 type Binder struct{ broker *Broker }
@@ -49,9 +46,9 @@ func (b *Binder) BindProducer(_ context.Context, s stream.Binding) (stream.Publi
 }
 
 // BindConsumer implements [stream.Binder].
-func (b *Binder) BindConsumer(_ context.Context, s stream.Binding, h stream.Handler) (stream.Subscription, error) {
+func (b *Binder) BindConsumer(_ context.Context, s stream.Binding, r *stream.Receiver) (stream.Subscription, error) {
 	p, q := s.Consumer, s.Consumer.Queue
-	group := cmp.Or(s.Group, "anonymous."+stream.NewID())
+	group := cmp.Or(s.Group, p.AnonymousGroupPrefix+stream.NewID())
 	base := queueName(s.Destination, group, q)
 	name, part := base, ""
 	if p.Partitioned {
@@ -63,8 +60,11 @@ func (b *Binder) BindConsumer(_ context.Context, s stream.Binding, h stream.Hand
 	if q.BindQueue.Or(true) {
 		b.queue(s.Destination, base, name, part, dlq, q)
 	}
-	sub := &subscription{broker: b.broker, binding: s, queue: name, handle: h, since: time.Now()}
-	if dlq && p.RepublishToDLQ.Or(true) {
+	for _, wait := range p.DelayedRetry.Intervals {
+		b.broker.declareQueue(retryQueue(name, wait), "", name)
+	}
+	sub := newSubscription(b.broker, s, name, r)
+	if dlq {
 		sub.dlx, sub.dlqKey = deadLetterTo(name, q)
 	}
 	sub.start()
@@ -144,88 +144,3 @@ func (p *publisher) Health() stream.Health {
 
 // Close implements [stream.Publisher].
 func (p *publisher) Close(context.Context) error { return nil }
-
-type subscription struct {
-	broker      *Broker
-	binding     stream.Binding
-	queue       string
-	handle      stream.Handler
-	dlx, dlqKey string // dlqKey "" = dead letters are left to the broker
-	since       time.Time
-
-	stop, abandon context.CancelFunc
-	workers       sync.WaitGroup
-}
-
-func (s *subscription) start() {
-	taking, stop := context.WithCancel(context.Background())
-	handling, abandon := context.WithCancel(context.Background())
-	s.stop, s.abandon = stop, abandon
-	for range s.binding.Consumer.Concurrency {
-		s.workers.Go(func() {
-			for {
-				m, ok := s.broker.take(taking, s.queue)
-				if !ok {
-					return
-				}
-				s.settle(m, s.handle(handling, m))
-			}
-		})
-	}
-}
-
-func (s *subscription) settle(m stream.Raw, out stream.Outcome) {
-	switch {
-	case out.Action == stream.ActionAccept:
-	case out.Action == stream.ActionRequeue:
-		s.broker.requeue(s.queue, m)
-	case s.dlqKey == "":
-		s.broker.reject(s.queue, m)
-	default:
-		h := m.Headers.Clone()
-		for k, v := range stream.DeadLetterHeaders(m.Delivery, out.Err, stackBytesMax) {
-			h[k] = v
-		}
-		dead := m
-		dead.Headers, dead.RoutingKey = h, s.dlqKey
-		if s.broker.publish(s.dlx, dead, true) != nil {
-			s.broker.reject(s.queue, m)
-		}
-	}
-}
-
-// Health implements [stream.Subscription].
-func (s *subscription) Health() stream.Health {
-	return stream.Health{Binding: s.binding.Name, Destination: s.binding.Destination, Group: s.binding.Group, State: stream.StateUp, Since: s.since}
-}
-
-// handlerGrace is how long handlers may take to notice that their context ended.
-const handlerGrace = 2 * time.Second
-
-// Close implements [stream.Subscription].
-func (s *subscription) Close(ctx context.Context) error {
-	s.stop()
-	done := make(chan struct{})
-	go func() { // ends with the last handler
-		s.workers.Wait()
-		if s.binding.Group == "" {
-			s.broker.deleteQueue(s.queue)
-		}
-		close(done)
-	}()
-	select {
-	case <-done:
-		s.abandon()
-		return nil
-	case <-ctx.Done():
-	}
-	s.abandon()
-	grace := time.NewTimer(handlerGrace)
-	defer grace.Stop()
-	select {
-	case <-done:
-		return nil
-	case <-grace.C:
-		return fmt.Errorf("memory: handlers of %s still run after their deadline", s.binding.Name)
-	}
-}

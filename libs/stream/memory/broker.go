@@ -164,11 +164,11 @@ func (b *Broker) take(ctx context.Context, name string) (stream.Raw, bool) {
 const missingQueuePoll = 20 * time.Millisecond
 
 // requeue puts m back in front.
-func (b *Broker) requeue(name string, m stream.Raw) {
+func (b *Broker) requeue(name string, m stream.Raw, redelivered bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if q := b.queues[name]; q != nil {
-		m.Delivery.Redelivered = true
+		m.Delivery.Redelivered = m.Delivery.Redelivered || redelivered
 		m.Delivery.Attempt = 0
 		q.ready = append([]stream.Raw{m}, q.ready...)
 		q.wake()
@@ -190,6 +190,23 @@ func (b *Broker) reject(name string, m stream.Raw) {
 	}}
 	m.Headers, m.RoutingKey = h, q.key
 	_ = b.publish(q.dlx, m, false) // a broker drops what its dead-letter exchange cannot route
+}
+
+// expire dead-letters the oldest message of a retry queue after d. Timers of a broker that nobody uses any more do nothing.
+func (b *Broker) expire(name string, d time.Duration) {
+	time.AfterFunc(d, func() {
+		b.mu.Lock()
+		q := b.queues[name]
+		if q == nil || len(q.ready) == 0 {
+			b.mu.Unlock()
+			return
+		}
+		m := q.ready[0]
+		q.ready = q.ready[1:]
+		b.mu.Unlock()
+		m.RoutingKey = q.key
+		_ = b.publish(q.dlx, m, false)
+	})
 }
 
 // Len returns the number of ready messages in a queue, for tests.

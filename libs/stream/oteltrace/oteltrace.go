@@ -25,6 +25,9 @@ type Config struct {
 	Link bool
 	// Sleuth1 also writes the headers that Spring Cloud Sleuth before 1.3.5 reads.
 	Sleuth1 bool
+	// Order is which headers are believed first, when a message has several generations of them; see Extract. A generation that
+	// is not named is not read.
+	Order []Generation
 }
 
 type tracer struct {
@@ -36,8 +39,10 @@ type tracer struct {
 // New returns the instrumentation for stream.WithInstrumentation.
 //
 // A publish makes one PRODUCER span `publish <destination>` per message, a delivery one CONSUMER span `process <queue>` for
-// all its attempts. A message that already carries trace headers, as an outbox relay's do, continues that trace when the
-// context has no span of its own; otherwise the context wins and old headers are dropped.
+// all its attempts, a batch of deliveries one that is linked to all their producers. Messages that travel as one have a span
+// `create <destination>` each, in the traces that they were sent in, and share one CLIENT span of the publish, which is linked
+// to all of them and continues the first one's trace. A message that already carries trace headers, as an outbox relay's do,
+// continues that trace when the context has no span of its own; otherwise the context wins and old headers are dropped.
 func New(cfg Config) stream.Instrumentation {
 	if cfg.TracerProvider == nil {
 		cfg.TracerProvider = otel.GetTracerProvider()
@@ -46,7 +51,9 @@ func New(cfg Config) stream.Instrumentation {
 		cfg.MeterProvider = otel.GetMeterProvider()
 	}
 	t := &tracer{cfg: cfg, tracer: cfg.TracerProvider.Tracer(scope), m: newMetrics(cfg.MeterProvider)}
-	return stream.Instrumentation{Publish: t.publish, Consume: t.consume, Retry: t.retry}
+	return stream.Instrumentation{
+		Publish: t.publish, PublishPacked: t.publishPacked, Consume: t.consume, ConsumeBatch: t.consumeBatch, Retry: t.retry, Settled: t.settled,
+	}
 }
 
 func (t *tracer) publish(s stream.System, b stream.Binding, next stream.PublishFunc) stream.PublishFunc {
@@ -55,68 +62,175 @@ func (t *tracer) publish(s stream.System, b stream.Binding, next stream.PublishF
 	common := append(serverAttributes(s),
 		attribute.String(attrOperationName, operationPublish), attribute.String(attrOperationType, typeSend),
 		attribute.String(attrTemplate, exchange))
+	m := t.m.ofPublisher(s, exchange)
 	return func(ctx context.Context, ms []stream.Raw) []error {
 		start := time.Now()
 		spans := make([]trace.Span, len(ms))
+		own := trace.SpanContextFromContext(ctx).IsValid()
 		for i, m := range ms {
 			spanCtx := ctx
-			if !trace.SpanContextFromContext(ctx).IsValid() {
-				spanCtx = Extract(ctx, m.Headers)
+			if !own {
+				spanCtx = Extract(ctx, m.Headers, t.cfg.Order...)
 			}
-			spanCtx, spans[i] = t.tracer.Start(spanCtx, name, trace.WithSpanKind(trace.SpanKindProducer),
-				trace.WithAttributes(common...), trace.WithAttributes(messageAttributes(m, joined(exchange, m.RoutingKey), m.RoutingKey)...))
+			attrs := messageAttributes(common, m, joined(exchange, m.RoutingKey), m.RoutingKey)
+			spanCtx, spans[i] = t.tracer.Start(spanCtx, name, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
 			Inject(spanCtx, m.Headers, t.cfg.Sleuth1)
 		}
 		errs := next(ctx, ms)
 		for i, err := range errs {
-			t.m.sent(ctx, s, exchange, err)
+			m.sent(ctx, 1, err)
 			end(spans[i], err)
 		}
-		t.m.clientDuration(ctx, s, exchange, time.Since(start), errors.Join(errs...))
+		m.took(ctx, time.Since(start), errors.Join(errs...))
 		return errs
 	}
 }
 
-func (t *tracer) consume(s stream.System, b stream.Binding, next stream.Handler) stream.Handler {
-	common := append(serverAttributes(s),
-		attribute.String(attrOperationName, operationProcess), attribute.String(attrOperationType, typeProcess))
-	if b.Group != "" {
-		common = append(common, attribute.String(attrGroup, b.Group))
+func (t *tracer) publishPacked(s stream.System, b stream.Binding, next stream.PublishFunc) stream.PackedFunc {
+	exchange := b.Producer.Queue.Prefix + b.Destination
+	destination := cmp.Or(exchange, "amq.default")
+	common := append(serverAttributes(s), attribute.String(attrTemplate, exchange))
+	metrics := t.m.ofPublisher(s, exchange)
+	return func(ctx context.Context, m stream.Raw, parts []context.Context) error {
+		start := time.Now()
+		attrs := append(common[:len(common):len(common)], attribute.String(attrDestination, joined(exchange, m.RoutingKey)))
+		links := make([]trace.Link, len(parts))
+		for i, part := range parts {
+			if !trace.SpanContextFromContext(part).IsValid() && i == 0 {
+				part = Extract(part, m.Headers, t.cfg.Order...)
+			}
+			part, create := t.tracer.Start(part, operationCreate+" "+destination, trace.WithSpanKind(trace.SpanKindProducer),
+				trace.WithAttributes(attrs...), trace.WithAttributes(
+					attribute.String(attrOperationName, operationCreate), attribute.String(attrOperationType, operationCreate)))
+			create.End()
+			links[i] = trace.LinkFromContext(part)
+			if i == 0 {
+				ctx = trace.ContextWithSpanContext(ctx, create.SpanContext())
+			}
+		}
+		ctx, span := t.tracer.Start(ctx, operationPublish+" "+destination, trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(links...),
+			trace.WithAttributes(attrs...), trace.WithAttributes(
+				attribute.String(attrOperationName, operationPublish), attribute.String(attrOperationType, typeSend),
+				attribute.Int(attrBatchCount, len(parts)), attribute.Int(attrBodySize, len(m.Payload))))
+		Inject(ctx, m.Headers, t.cfg.Sleuth1)
+		err := next(ctx, []stream.Raw{m})[0]
+		metrics.sent(ctx, int64(len(parts)), err)
+		metrics.took(ctx, time.Since(start), err)
+		end(span, err)
+		return err
 	}
+}
+
+func (t *tracer) consume(s stream.System, b stream.Binding, next stream.Handler) stream.Handler {
+	common := consumerAttributes(s, b)
 	return func(ctx context.Context, m stream.Raw) stream.Outcome {
 		start := time.Now()
-		template := m.Delivery.Queue
-		attrs := messageAttributes(m, joined(m.Delivery.Exchange, m.Delivery.RoutingKey, m.Delivery.Queue), m.Delivery.RoutingKey)
-		if b.Group == "" {
-			template = m.Delivery.Exchange
-			attrs = append(attrs, attribute.Bool(attrAnonymous, true))
-		}
-		attrs = append(attrs, attribute.String(attrTemplate, template), attribute.Int64(attrDeliveryTag, int64(m.Delivery.Tag)))
-		if m.Delivery.Redelivered {
-			attrs = append(attrs, attribute.Bool(attrRedelivered, true))
-		}
-		opts := []trace.SpanStartOption{
-			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(common...), trace.WithAttributes(attrs...),
-		}
-		ctx = Extract(ctx, m.Headers)
+		template, attrs := deliveryAttributes(common, b, m)
+		metrics := t.m.ofConsumer(s, template)
+		opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...)}
+		ctx = Extract(ctx, m.Headers, t.cfg.Order...)
 		if t.cfg.Link {
 			opts = append(opts, trace.WithNewRoot(), trace.WithLinks(trace.LinkFromContext(ctx)))
 		}
 		ctx, span := t.tracer.Start(ctx, operationProcess+" "+template, opts...)
+		metrics.begin(ctx, start, m)
 		out := next(ctx, m)
 		if out.Err != nil {
 			span.SetAttributes(attribute.String(attrOutcome, out.Action.String()))
 		}
-		t.m.processed(ctx, s, template, time.Since(start), out.Err)
+		metrics.processed(ctx, 1, time.Since(start), out.Err)
 		end(span, out.Err)
 		return out
 	}
 }
 
-func (t *tracer) retry(ctx context.Context, _ stream.Binding, attempt int, err error, pause time.Duration) {
+// consumeBatch links to every producer. A batch of one is that one's child, as it would be without batches.
+func (t *tracer) consumeBatch(s stream.System, b stream.Binding, next stream.BatchHandler) stream.BatchHandler {
+	common := consumerAttributes(s, b)
+	return func(ctx context.Context, ms []stream.Raw) []stream.Outcome {
+		start := time.Now()
+		template, attrs := deliveryAttributes(common, b, ms[0])
+		if len(ms) > 1 {
+			attrs = append(common[:len(common):len(common)], attribute.String(attrTemplate, template),
+				attribute.String(attrDestination, joined(ms[0].Delivery.Exchange, "", ms[0].Delivery.Queue)))
+		}
+		metrics := t.m.ofConsumer(s, template)
+		opts := []trace.SpanStartOption{
+			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...), trace.WithAttributes(attribute.Int(attrBatchCount, len(ms))),
+		}
+		for _, m := range ms {
+			producer := Extract(ctx, m.Headers, t.cfg.Order...)
+			if len(ms) == 1 && !t.cfg.Link {
+				ctx = producer
+			} else if sc := trace.SpanContextFromContext(producer); sc.IsValid() {
+				opts = append(opts, trace.WithLinks(trace.Link{SpanContext: sc, Attributes: []attribute.KeyValue{
+					attribute.String(attrMessageID, m.ID), attribute.String(attrRoutingKey, m.Delivery.RoutingKey),
+					attribute.Int64(attrDeliveryTag, int64(m.Delivery.Tag)),
+				}}))
+			}
+		}
+		ctx, span := t.tracer.Start(ctx, operationProcess+" "+template, opts...)
+		for _, m := range ms {
+			metrics.begin(ctx, start, m)
+		}
+		outs := next(ctx, ms)
+		var errs []error
+		for _, out := range outs {
+			errs = append(errs, out.Err)
+		}
+		err := errors.Join(errs...)
+		metrics.processed(ctx, int64(len(ms)), time.Since(start), err)
+		end(span, err)
+		return outs
+	}
+}
+
+func (t *tracer) retry(ctx context.Context, b stream.Binding, attempt int, err error, pause time.Duration) {
+	t.m.retries.Add(ctx, 1, metric.WithAttributes(attribute.String(attrBinding, b.Name)))
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
 	trace.SpanFromContext(ctx).AddEvent(eventRetry, trace.WithAttributes(
 		attribute.Int(attrRetryAttempt, attempt), attribute.Int64(attrRetryPause, pause.Milliseconds()),
-		attribute.String("exception.message", err.Error())))
+		attribute.String("exception.message", text)))
+}
+
+// settled counts what became of messages: that is how many were dead-lettered, retried later, and so on.
+func (t *tracer) settled(ctx context.Context, b stream.Binding, _ stream.Raw, out stream.Outcome, err error) {
+	t.m.outcomes.of(out.Action, b.Name, err != nil).add(ctx, t.m.outcomeN)
+}
+
+func consumerAttributes(s stream.System, b stream.Binding) []attribute.KeyValue {
+	common := append(serverAttributes(s),
+		attribute.String(attrOperationName, operationProcess), attribute.String(attrOperationType, typeProcess))
+	if b.Group != "" {
+		common = append(common, attribute.String(attrGroup, b.Group))
+	}
+	if b.Consumer.Partitioned {
+		common = append(common, attribute.Bool(attrPartitioned, true))
+	}
+	return common
+}
+
+// deliveryAttributes are a delivery's, and the short name of where it came from: the queue, or the exchange of a queue that is
+// random.
+func deliveryAttributes(common []attribute.KeyValue, b stream.Binding, m stream.Raw) (template string, attrs []attribute.KeyValue) {
+	d := m.Delivery
+	template = d.Queue
+	attrs = messageAttributes(common, m, joined(d.Exchange, d.RoutingKey, d.Queue), d.RoutingKey)
+	if b.Group == "" {
+		template = d.Exchange
+		attrs = append(attrs, attribute.Bool(attrAnonymous, true))
+	}
+	attrs = append(attrs, attribute.String(attrTemplate, template), attribute.Int64(attrDeliveryTag, int64(d.Tag)))
+	if d.Redelivered {
+		attrs = append(attrs, attribute.Bool(attrRedelivered, true))
+	}
+	if d.Retries > 0 {
+		attrs = append(attrs, attribute.Int(attrRetries, d.Retries))
+	}
+	return template, attrs
 }
 
 func serverAttributes(s stream.System) []attribute.KeyValue {
@@ -130,12 +244,14 @@ func serverAttributes(s stream.System) []attribute.KeyValue {
 	return attrs
 }
 
-func messageAttributes(m stream.Raw, destination, routingKey string) []attribute.KeyValue {
-	attrs := []attribute.KeyValue{
-		attribute.String(attrDestination, destination),
-		attribute.String(attrMessageID, m.ID),
-		attribute.Int(attrBodySize, len(m.Payload)),
-	}
+// roomForMore is how many attributes a span may get beside those that it shares with others.
+const roomForMore = 12
+
+func messageAttributes(common []attribute.KeyValue, m stream.Raw, destination, routingKey string) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, len(common)+roomForMore)
+	attrs = append(attrs, common...)
+	attrs = append(attrs,
+		attribute.String(attrDestination, destination), attribute.String(attrMessageID, m.ID), attribute.Int(attrBodySize, len(m.Payload)))
 	if routingKey != "" {
 		attrs = append(attrs, attribute.String(attrRoutingKey, routingKey))
 	}

@@ -54,27 +54,83 @@ func Inject(ctx context.Context, h stream.Headers, sleuth1 bool) {
 	}
 }
 
-// Extract returns ctx with the remote span and the baggage that the headers carry. The first valid one of traceparent, b3,
-// X-B3-* and span* wins; names match in any case, values may be string or []byte, 64-bit trace ids are padded.
-func Extract(ctx context.Context, h stream.Headers) context.Context {
-	folded := make(propagation.MapCarrier, len(h))
-	for k := range h {
-		if lower := strings.ToLower(k); stale[lower] {
-			if v := h.String(k); v != "" {
-				folded[lower] = v
+// Generation is a way of writing a trace into headers.
+type Generation uint8
+
+// The generations.
+const (
+	W3C     Generation = iota // traceparent
+	B3                        // b3, Sleuth since 1.3.5
+	B3Multi                   // X-B3-*, Sleuth 1.0 and 2.x
+	Sleuth                    // span*, Sleuth 1.0.4 to 2.x
+)
+
+var generations = []Generation{W3C, B3, B3Multi, Sleuth}
+
+var readers = map[Generation]func(propagation.MapCarrier) trace.SpanContext{
+	W3C: func(c propagation.MapCarrier) trace.SpanContext {
+		return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), c))
+	},
+	B3: b3Single, B3Multi: b3Multi, Sleuth: sleuth,
+}
+
+// Extract returns ctx with the remote span and the baggage that the headers carry. The first valid generation wins, in the
+// given order; without one it is traceparent, b3, X-B3-*, span*. Names match in any case, values may be string or []byte,
+// 64-bit trace ids are padded. Where none is on the message itself, the copy that Spring keeps in nativeHeaders is looked at.
+func Extract(ctx context.Context, h stream.Headers, order ...Generation) context.Context {
+	if len(order) == 0 {
+		order = generations
+	}
+	found := folded(h)
+	if len(found) == 0 {
+		if found = nativeCopy(h); len(found) == 0 {
+			return ctx
+		}
+	}
+	if found[headerBaggage] != "" {
+		ctx = propagation.Baggage{}.Extract(ctx, found)
+	}
+	for _, g := range order {
+		if read := readers[g]; read != nil {
+			if sc := read(found); sc.IsValid() {
+				return trace.ContextWithRemoteSpanContext(ctx, sc)
 			}
 		}
 	}
-	ctx = propagation.Baggage{}.Extract(ctx, folded)
-	if c := (propagation.TraceContext{}).Extract(ctx, folded); trace.SpanContextFromContext(c).IsRemote() {
-		return c
-	}
-	for _, read := range []func(propagation.MapCarrier) trace.SpanContext{b3Single, b3Multi, sleuth} {
-		if sc := read(folded); sc.IsValid() {
-			return trace.ContextWithRemoteSpanContext(ctx, sc)
+	return ctx
+}
+
+// folded are the trace headers by their names in lower case.
+func folded(h stream.Headers) propagation.MapCarrier {
+	var c propagation.MapCarrier
+	for k := range h {
+		lower := k
+		if !stale[k] {
+			if lower = strings.ToLower(k); !stale[lower] {
+				continue
+			}
+		}
+		if v := h.String(k); v != "" {
+			if c == nil {
+				c = propagation.MapCarrier{}
+			}
+			c[lower] = v
 		}
 	}
-	return ctx
+	return c
+}
+
+// nativeCopy reads the map of lists that Spring's channel interceptor adds.
+func nativeCopy(h stream.Headers) propagation.MapCarrier {
+	native, _ := h["nativeHeaders"].(stream.Headers)
+	first := make(stream.Headers, len(native))
+	for k, v := range native {
+		if list, ok := v.([]any); ok && len(list) > 0 {
+			v = list[0]
+		}
+		first[k] = v
+	}
+	return folded(first)
 }
 
 // b3Single reads {trace}-{span}[-{1|0|d}[-{parent}]].

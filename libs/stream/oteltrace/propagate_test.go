@@ -42,6 +42,7 @@ func TestExtractEveryGeneration(t *testing.T) {
 		{"contrib b3 multi, lower case", stream.Headers{"x-b3-traceid": trace128, "x-b3-spanid": span64, "x-b3-sampled": "1"}, trace128, true},
 		{"traceparent beats b3", stream.Headers{"traceparent": "00-" + trace128 + "-" + span64 + "-01", "b3": trace64 + "-" + span64 + "-1"}, trace128, true},
 		{"a broken traceparent leaves b3", stream.Headers{"traceparent": "00-zz-" + span64 + "-01", "b3": trace64 + "-" + span64 + "-1"}, padded, true},
+		{"only nativeHeaders", stream.Headers{"nativeHeaders": stream.Headers{"X-B3-TraceId": []any{trace64}, "X-B3-SpanId": []any{span64}, "X-B3-Sampled": []any{"1"}}}, padded, true},
 		{"zero ids", stream.Headers{"b3": "0000000000000000-0000000000000000-1"}, "", false},
 		{"nothing", stream.Headers{"x": 1}, "", false},
 	} {
@@ -87,5 +88,15 @@ func TestInjectGolden(t *testing.T) {
 	}
 	if !maps.Equal(h, want) {
 		t.Fatalf("sleuth1: got %v", h)
+	}
+}
+
+func TestOrder(t *testing.T) {
+	h := stream.Headers{"traceparent": "00-" + trace128 + "-" + span64 + "-01", "b3": trace64 + "-" + span64 + "-1"}
+	if sc := trace.SpanContextFromContext(Extract(context.Background(), h, B3, W3C)); sc.TraceID().String() != padded {
+		t.Errorf("got %v", sc)
+	}
+	if sc := trace.SpanContextFromContext(Extract(context.Background(), h, Sleuth)); sc.IsValid() {
+		t.Errorf("got %v", sc)
 	}
 }

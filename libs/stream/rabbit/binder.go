@@ -64,8 +64,10 @@ func (b *Binder) Start(context.Context) error {
 
 // BindProducer implements [stream.Binder].
 func (b *Binder) BindProducer(_ context.Context, s stream.Binding) (stream.Publisher, error) {
+	topo := producerTopology(s)
+	b.customize(s, topo)
 	p := &producer{binding: s, exchange: s.Producer.Queue.Prefix + s.Destination, done: make(chan struct{})}
-	p.outlet = newOutlet(b.publish, b.cfg, producerTopology(s), newCondition(s))
+	p.outlet = newOutlet(b.publish, b.cfg, topo, newCondition(s))
 	stop, err := b.launch(func(ctx context.Context) {
 		defer close(p.done)
 		p.run(ctx)
@@ -75,29 +77,38 @@ func (b *Binder) BindProducer(_ context.Context, s stream.Binding) (stream.Publi
 }
 
 // BindConsumer implements [stream.Binder].
-func (b *Binder) BindConsumer(_ context.Context, s stream.Binding, h stream.Handler) (stream.Subscription, error) {
+func (b *Binder) BindConsumer(_ context.Context, s stream.Binding, r *stream.Receiver) (stream.Subscription, error) {
 	group := s.Group
 	if group == "" {
-		group = anonymousGroup()
+		group = anonymousGroup(s.Consumer.AnonymousGroupPrefix)
 	}
 	topo := consumerTopology(s, group)
-	c := newConsumer(s, b.consume, b.cfg, topo, h)
-	if topo.deadLetter != nil && s.Consumer.RepublishToDLQ.Or(true) {
-		// The consumer declares the dead-letter queue; the outlet only publishes. Its health is the consumer's business.
-		o := newOutlet(b.publish, b.cfg, topology{}, newCondition(s))
+	b.customize(s, topo)
+	c := newConsumer(s, b.consume, b.cfg, topo, r)
+	if s.Group != "" && (s.Consumer.RepublishToDLQ.Or(true) || len(s.Consumer.DelayedRetry.Intervals) > 0) {
+		// The consumer declares the queues of failed messages; the outlet only publishes. Its health is the consumer's business.
+		o := newOutlet(b.publish, b.cfg, &Topology{}, newCondition(s))
 		stop, err := b.launch(o.run)
 		if err != nil {
 			return nil, err
 		}
-		c.dead = &deadLetters{outlet: o, to: *topo.deadLetter, cfg: b.cfg, stop: stop}
+		c.letters = newFailures(o, s, topo, b.cfg)
+		c.letters.stop = stop
 	}
 	_, err := b.launch(func(context.Context) {
 		c.run()
-		if c.dead != nil {
-			c.dead.stop()
+		if c.letters != nil {
+			c.letters.stop()
 		}
 	})
 	return c, err
+}
+
+// customize lets the configuration's hook change what is declared.
+func (b *Binder) customize(s stream.Binding, t *Topology) {
+	if b.cfg.Customize != nil {
+		b.cfg.Customize(s, t)
+	}
 }
 
 // launch runs f until the returned function or Stop ends its context.

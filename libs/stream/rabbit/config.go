@@ -14,6 +14,7 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/warren-mq/warren/libs/stream"
 )
 
 // Defaults and limits.
@@ -27,8 +28,8 @@ const (
 	stableAfter              = 2 * time.Second  // a connection that lived so long resets the backoff
 	rpcTimeout               = 30 * time.Second // for the broker to answer declarations
 	closeTimeout             = 2 * time.Second  // for the closing handshake of a connection
-	handlerGrace             = 2 * time.Second  // for handlers to notice that their context ended
 	frameMaxHeadroomBytes    = 20000            // left free of stack trace in the header frame of a dead letter
+	prefetchMax              = 65535            // of basic.qos
 )
 
 // Config of a binder. Only Addresses is required.
@@ -47,6 +48,8 @@ type Config struct {
 	InFlightMax       int
 	DeadLetterTimeout time.Duration
 	Logger            *slog.Logger // slog.Default when nil
+	// Customize, when set, may change what a binding declares before it is declared.
+	Customize func(b stream.Binding, t *Topology)
 }
 
 // withDefaults fills zero fields.

@@ -6,66 +6,45 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/warren-mq/warren/libs/stream"
 )
 
-// consumer is one running binding: a goroutine that keeps a session with the broker, and Concurrency workers that handle.
+// consumer is one running subscription: a goroutine that keeps a session with the broker and hands deliveries to the Receiver.
 type consumer struct {
-	binding stream.Binding
-	topo    topology
-	link    *link
-	cfg     Config
-	handle  stream.Handler
-	cond    *condition
-	dead    *deadLetters // nil when dead letters are left to the broker
-
-	jobs     chan job
-	taking   context.Context // ends when no new message shall be taken
-	stop     context.CancelFunc
-	handling context.Context // of the handlers
-	abandon  context.CancelFunc
-	done     chan struct{} // closed when run has returned
+	binding  stream.Binding
+	topo     *Topology
+	link     *link
+	cfg      Config
+	receiver *stream.Receiver
+	cond     *condition
+	letters  *failures // how failed messages are published; nil when they are not
+	done     chan struct{}
 	sessions atomic.Int64
-}
+	underWay sync.WaitGroup // deliveries that were taken and are not settled
 
-// session is one channel with one consumer on it.
-type session struct {
-	ch       *amqp.Channel
-	tag      string
-	gone     chan struct{} // closed when the channel is
-	cause    error         // why, readable after gone
-	pushed   <-chan amqp.Delivery
-	underWay sync.WaitGroup // deliveries in the hands of workers
-}
-
-type job struct {
-	s *session
-	d amqp.Delivery
+	mu      sync.Mutex
+	stop    context.CancelFunc
+	taking  context.Context // ends with Close
+	paused  bool
+	changed chan struct{} // closed and replaced when paused changes
 }
 
 var _ stream.Subscription = (*consumer)(nil)
 
-func newConsumer(b stream.Binding, l *link, cfg Config, topo topology, h stream.Handler) *consumer {
+func newConsumer(b stream.Binding, l *link, cfg Config, topo *Topology, r *stream.Receiver) *consumer {
 	c := &consumer{
-		binding: b, topo: topo, link: l, cfg: cfg, handle: h, cond: newCondition(b),
-		jobs: make(chan job), done: make(chan struct{}),
+		binding: b, topo: topo, link: l, cfg: cfg, receiver: r, cond: newCondition(b),
+		done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	c.taking, c.stop = context.WithCancel(context.Background())
-	c.handling, c.abandon = context.WithCancel(context.Background())
 	return c
 }
 
-// run consumes until Close, through any number of sessions, and ends when the last handler has.
+// run consumes until Close, through any number of sessions, and ends when every delivery that was taken is settled.
 func (c *consumer) run() {
 	defer close(c.done)
-	defer c.abandon()
-	var workers sync.WaitGroup
-	for range c.binding.Consumer.Concurrency {
-		workers.Go(c.work)
-	}
 	b := newBackoff(c.cfg)
 	var last *session
 	for c.taking.Err() == nil {
@@ -80,7 +59,10 @@ func (c *consumer) run() {
 		}
 		c.cond.set(stream.StateDown, err.Error())
 		c.cfg.Logger.WarnContext(c.taking, "consumer interrupted", "binding", c.binding.Name, "error", err)
-		if last != nil && c.leave(last) {
+		if c.binding.Consumer.MissingQueuesFatal && isNotFound(err) {
+			break
+		}
+		if last != nil && last.leave(c.taking) {
 			last = nil
 		}
 		b.pause(c.taking)
@@ -88,12 +70,11 @@ func (c *consumer) run() {
 	if last != nil {
 		last.giveBack()
 	}
-	close(c.jobs)
-	workers.Wait()
+	c.underWay.Wait()
 	if last != nil {
 		_ = last.ch.Close()
 	}
-	c.cond.set(stream.StateStopped, "")
+	c.cond.set(stream.StateStopped, c.cond.get().Detail)
 }
 
 // open declares and starts to consume.
@@ -106,143 +87,93 @@ func (c *consumer) open() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.letters != nil {
+		if err := c.letters.find(conn); err != nil {
+			return nil, err
+		}
+	}
 	defer impatient(conn)()
-	ch, err := conn.Channel()
+	s, err := newSession(conn, c)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{ch: ch, gone: make(chan struct{})}
-	s.tag = fmt.Sprintf("%s#%d", c.binding.Name, c.sessions.Add(1))
-	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
-	go func() { // ends with the channel
-		s.cause = errors.New("channel closed")
-		if e := <-closed; e != nil {
-			s.cause = e
-		}
-		close(s.gone)
-	}()
-	p := c.binding.Consumer
-	args := amqp.Table{}
-	if p.ConsumerPriority != 0 {
-		args["x-priority"] = int32(p.ConsumerPriority)
-	}
-	err = ch.Qos(p.Prefetch*p.Concurrency, 0, false)
-	if err == nil {
-		s.pushed, err = ch.Consume(c.topo.consume, s.tag, false, p.Exclusive, false, false, args)
-	}
-	if err != nil {
-		_ = ch.Close()
-		return nil, fmt.Errorf("consume %s: %w", c.topo.consume, err)
-	}
-	c.cond.set(stream.StateUp, odd)
+	s.odd = odd
 	return s, nil
 }
 
-// feed hands deliveries to the workers until the session or the binding ends.
+// feed hands deliveries to the Receiver until the session or the binding ends, with or without pauses between.
 func (c *consumer) feed(s *session) error {
 	for {
+		paused, changed := c.gate()
+		if paused {
+			s.giveBack()
+			c.cond.set(stream.StatePaused, "")
+			select {
+			case <-changed:
+			case <-s.gone:
+				return s.cause
+			case <-c.taking.Done():
+				return c.taking.Err()
+			}
+			continue
+		}
+		if s.pushed == nil {
+			if err := s.consume(c.tag()); err != nil {
+				return fmt.Errorf("consume %s: %w", c.topo.consume, err)
+			}
+			c.cond.set(stream.StateUp, s.odd)
+		}
 		select {
 		case d, ok := <-s.pushed:
 			if !ok {
 				return s.ended()
 			}
-			s.underWay.Add(1)
-			select {
-			case c.jobs <- job{s: s, d: d}:
-			case <-s.gone:
-				s.underWay.Done()
-			case <-c.taking.Done():
-				s.underWay.Done()
+			if !s.take(d, changed) {
 				_ = d.Nack(false, true) // if the channel is gone it comes back anyway
 			}
+		case <-changed:
 		case <-c.taking.Done():
 			return c.taking.Err()
 		}
 	}
 }
 
-// ended says why deliveries stopped: the channel is gone, or it lives and the broker cancelled the consumer as the queue went.
-func (s *session) ended() error {
-	if s.ch.IsClosed() {
-		<-s.gone
-		return s.cause
+func (c *consumer) tag() string {
+	prefix := c.binding.Consumer.ConsumerTagPrefix
+	if prefix == "" {
+		prefix = c.binding.Name
 	}
-	return errors.New("consumer cancelled by the broker")
+	return fmt.Sprintf("%s#%d", prefix, c.sessions.Add(1))
 }
 
-// giveBack ends the consumer and returns what was pushed and not handled, so that another member gets it now and not only
-// when the last of our handlers is done.
-func (s *session) giveBack() {
-	if s.ch.Cancel(s.tag, false) != nil {
-		return // the channel is gone, and with it all that was pushed
-	}
-	for d := range s.pushed {
-		_ = d.Nack(false, true)
-	}
+// isNotFound says that the broker has no such object.
+func isNotFound(err error) bool {
+	var e *amqp.Error
+	return errors.As(err, &e) && e.Code == amqp.NotFound
 }
 
-// leave closes a session that ended while we go on; false when the binding stopped meanwhile. When only the consumer was
-// cancelled the channel still lives: running handlers settle on it first, else their messages would come again for nothing.
-func (c *consumer) leave(s *session) bool {
-	idle := make(chan struct{})
-	go func() { // ends with the last handler, which run waits for
-		s.underWay.Wait()
-		close(idle)
-	}()
-	select {
-	case <-idle:
-	case <-s.gone:
-	case <-c.taking.Done():
-		return false
-	}
-	_ = s.ch.Close()
-	return true
+// gate tells whether the binding is paused, and returns a channel that closes when that changes.
+func (c *consumer) gate() (bool, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.paused, c.changed
 }
 
-func (c *consumer) work() {
-	for j := range c.jobs {
-		c.process(j)
+func (c *consumer) setPaused(p bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.paused != p {
+		c.paused = p
+		close(c.changed)
+		c.changed = make(chan struct{})
 	}
 }
 
-func (c *consumer) process(j job) {
-	defer j.s.underWay.Done()
-	select {
-	case <-j.s.gone:
-		return // it comes again on the next session
-	default:
-	}
-	m := received(j.d, c.topo.consume)
-	out := c.handle(c.handling, m)
-	if err := c.settle(j.d, m, out); err != nil {
-		c.cfg.Logger.WarnContext(c.handling, "settle failed, the message will come again",
-			"binding", c.binding.Name, "message_id", m.ID, "error", err)
-	}
-}
+// Pause implements [stream.Subscription]: the consumer is cancelled, its channel stays, and with it what handlers have in hand.
+func (c *consumer) Pause() { c.setPaused(true) }
 
-// settle performs the outcome.
-func (c *consumer) settle(d amqp.Delivery, m stream.Raw, out stream.Outcome) error {
-	switch out.Action {
-	case stream.ActionAccept:
-		return d.Ack(false)
-	case stream.ActionRequeue:
-		return d.Nack(false, true)
-	}
-	if c.dead == nil {
-		return d.Reject(false)
-	}
-	err := c.dead.publish(d, out.Err)
-	if err == nil {
-		return d.Ack(false)
-	}
-	c.cfg.Logger.ErrorContext(c.handling, "dead letter not confirmed", "binding", c.binding.Name, "message_id", m.ID, "error", err)
-	if errors.Is(err, stream.ErrReturned) {
-		// The dead-letter queue cannot be reached; the broker would find it no more than we did and drop the message.
-		return d.Nack(false, true)
-	}
-	// The broker then dead-letters the original itself: without the reason, but it is not lost.
-	return d.Reject(false)
-}
+// Resume implements [stream.Subscription].
+func (c *consumer) Resume() { c.setPaused(false) }
 
 // Health implements [stream.Subscription].
 func (c *consumer) Health() stream.Health { return c.cond.get() }
@@ -254,14 +185,6 @@ func (c *consumer) Close(ctx context.Context) error {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
-	}
-	c.abandon()
-	grace := time.NewTimer(handlerGrace)
-	defer grace.Stop()
-	select {
-	case <-c.done:
-		return nil
-	case <-grace.C:
 		return fmt.Errorf("rabbit: handlers of %s still run after their deadline", c.binding.Name)
 	}
 }

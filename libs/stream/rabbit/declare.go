@@ -21,59 +21,63 @@ type declarer struct {
 }
 
 // declare returns what was found odd.
-func declare(ctx context.Context, conn *amqp.Connection, t topology, log *slog.Logger) (odd string, err error) {
+func declare(ctx context.Context, conn *amqp.Connection, t *Topology, log *slog.Logger) (odd string, err error) {
 	defer impatient(conn)()
 	d := &declarer{conn: conn, log: log}
 	if d.ch, err = conn.Channel(); err != nil {
 		return "", err
 	}
 	defer func() { _ = d.ch.Close() }()
-	for _, x := range t.exchanges {
-		err = d.tolerant(ctx, "exchange "+x.name,
-			func() error { return d.ch.ExchangeDeclare(x.name, x.kind, true, false, false, false, x.args) },
-			func() error { return d.ch.ExchangeDeclarePassive(x.name, x.kind, true, false, false, false, x.args) })
+	for _, x := range t.Exchanges {
+		err = d.tolerant(ctx, "exchange "+x.Name,
+			func() error {
+				return d.ch.ExchangeDeclare(x.Name, x.Kind, x.Durable, x.AutoDelete, false, false, x.Args)
+			},
+			func() error {
+				return d.ch.ExchangeDeclarePassive(x.Name, x.Kind, x.Durable, x.AutoDelete, false, false, x.Args)
+			})
 		if err != nil {
 			return "", err
 		}
 	}
-	away := map[string]bool{} // dead-letter queues out of reach
-	for _, q := range t.queues {
-		err = d.tolerant(ctx, "queue "+q.name,
+	away := map[string]bool{} // dead-letter and retry queues out of reach
+	for _, q := range t.Queues {
+		err = d.tolerant(ctx, "queue "+q.Name,
 			func() error {
-				_, err := d.ch.QueueDeclare(q.name, q.durable, q.autoDelete, q.exclusive, false, q.args)
+				_, err := d.ch.QueueDeclare(q.Name, q.Durable, q.AutoDelete, q.Exclusive, false, q.Args)
 				return err
 			},
 			func() error {
-				_, err := d.ch.QueueDeclarePassive(q.name, q.durable, q.autoDelete, q.exclusive, false, q.args)
+				_, err := d.ch.QueueDeclarePassive(q.Name, q.Durable, q.AutoDelete, q.Exclusive, false, q.Args)
 				return err
 			})
 		if err != nil {
 			if err = d.excuse(ctx, q, err); err != nil {
 				return "", err
 			}
-			away[q.name] = true
+			away[q.Name] = true
 		}
 	}
-	for _, b := range t.bindings {
-		if away[b.queue] {
+	for _, b := range t.Bindings {
+		if away[b.Queue] {
 			continue
 		}
-		if err := d.ch.QueueBind(b.queue, b.key, b.exchange, false, b.args); err != nil {
-			return "", fmt.Errorf("bind %s to %s: %w", b.queue, b.exchange, err)
+		if err := d.ch.QueueBind(b.Queue, b.Key, b.Exchange, false, b.Args); err != nil {
+			return "", fmt.Errorf("bind %s to %s: %w", b.Queue, b.Exchange, err)
 		}
 	}
 	return d.odd, nil
 }
 
-// excuse forgives that a dead-letter queue cannot be reached (404: it exists, its home node is down). It was declared and bound
+// excuse forgives that a dead-letter or retry queue cannot be reached (404: it exists, its home node is down). It was declared and bound
 // before, and messages shall flow on meanwhile; only a message that fails for good has to wait for it.
-func (d *declarer) excuse(ctx context.Context, q queue, err error) error {
+func (d *declarer) excuse(ctx context.Context, q Queue, err error) error {
 	var e *amqp.Error
-	if !q.deadLetter || !errors.As(err, &e) || e.Code != amqp.NotFound {
+	if !q.spare || !errors.As(err, &e) || e.Code != amqp.NotFound {
 		return err
 	}
-	d.odd = "dead-letter queue not reachable: " + e.Reason
-	d.log.WarnContext(ctx, "dead-letter queue not reachable", "reason", e.Reason)
+	d.odd = "queue of failed messages not reachable: " + e.Reason
+	d.log.WarnContext(ctx, "queue of failed messages not reachable", "reason", e.Reason)
 	d.ch, err = d.conn.Channel()
 	return err
 }

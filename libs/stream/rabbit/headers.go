@@ -17,7 +17,9 @@ func publishing(m stream.Raw, transient bool) (amqp.Publishing, error) {
 	if err != nil {
 		return amqp.Publishing{}, err
 	}
-	for _, short := range []string{m.ID, m.Type, m.CorrelationID, m.ContentType, m.RoutingKey} {
+	for _, short := range [...]string{
+		m.ID, m.Type, m.CorrelationID, m.ContentType, m.ContentEncoding, m.RoutingKey, m.ReplyTo, m.AppID, m.UserID,
+	} {
 		if len(short) > shortStringBytesMax {
 			return amqp.Publishing{}, fmt.Errorf("rabbit: %.20q… has %d bytes, a short string has at most %d", short, len(short), shortStringBytesMax)
 		}
@@ -26,22 +28,45 @@ func publishing(m stream.Raw, transient bool) (amqp.Publishing, error) {
 	if transient {
 		mode = amqp.Transient
 	}
+	if m.Delay > 0 {
+		headers[headerDelay] = m.Delay.Milliseconds()
+	}
 	return amqp.Publishing{
-		Headers: headers, ContentType: m.ContentType, DeliveryMode: mode, CorrelationId: m.CorrelationID,
-		MessageId: m.ID, Timestamp: m.Timestamp, Type: m.Type, Body: m.Payload,
+		Headers: headers, ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, DeliveryMode: mode, Priority: m.Priority,
+		CorrelationId: m.CorrelationID, ReplyTo: m.ReplyTo, Expiration: expiration(m.TTL), MessageId: m.ID, Timestamp: m.Timestamp,
+		Type: m.Type, UserId: m.UserID, AppId: m.AppID, Body: m.Payload,
 	}, nil
 }
 
+// Headers that are no headers of the application.
+const (
+	headerDelay               = "x-delay"
+	headerOriginalContentType = "originalContentType" // of Spring Cloud Stream 1
+)
+
 // received maps a delivery to a message.
-func received(d amqp.Delivery, queue string) stream.Raw {
-	return stream.Raw{
+func received(d *amqp.Delivery, queue string, b stream.Binding) stream.Raw {
+	m := stream.Raw{
 		ID: d.MessageId, Timestamp: d.Timestamp, Type: d.Type, CorrelationID: d.CorrelationId, ContentType: d.ContentType,
-		Headers: fromTable(d.Headers), Payload: d.Body,
+		ContentEncoding: d.ContentEncoding, ReplyTo: d.ReplyTo, AppID: d.AppId, UserID: d.UserId, Priority: d.Priority,
+		TTL: parseExpiration(d.Expiration), Headers: fromTable(d.Headers), Payload: d.Body,
 		Delivery: stream.Delivery{
 			Exchange: d.Exchange, RoutingKey: d.RoutingKey, Queue: queue, ConsumerTag: d.ConsumerTag, Tag: d.DeliveryTag,
 			Redelivered: d.Redelivered, Count: count(d.Headers["x-delivery-count"]),
 		},
 	}
+	if b.Consumer.Partitioned {
+		m.Delivery.Partition = b.Consumer.InstanceIndex
+	}
+	if ms, ok := m.Headers.Int(headerDelay); ok {
+		m.Delay = time.Duration(max(ms, -ms)) * time.Millisecond // the exchange turns its sign when it has waited
+		delete(m.Headers, headerDelay)
+	}
+	switch m.ContentType {
+	case stream.ContentTypeBytes, "application/x-java-object":
+		m.ContentType = orDefault(m.Headers.String(headerOriginalContentType), m.ContentType)
+	}
+	return stream.Returned(m)
 }
 
 func count(v any) int {

@@ -13,7 +13,7 @@ import (
 // letters of one consumer: a channel exception of one (an exchange that is gone, say) then never touches another.
 type outlet struct {
 	link *link
-	topo topology
+	topo *Topology
 	cfg  Config
 	cond *condition
 
@@ -23,7 +23,7 @@ type outlet struct {
 	changed chan struct{} // closed and replaced when open changes
 }
 
-func newOutlet(l *link, cfg Config, topo topology, cond *condition) *outlet {
+func newOutlet(l *link, cfg Config, topo *Topology, cond *condition) *outlet {
 	return &outlet{link: l, cfg: cfg, topo: topo, cond: cond, changed: make(chan struct{})}
 }
 

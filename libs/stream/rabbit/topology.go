@@ -3,66 +3,73 @@ package rabbit
 import (
 	"encoding/base64"
 	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/warren-mq/warren/libs/stream"
 )
 
-// topology is what a binding needs at the broker, in the order of declaration. It is a pure function of the binding, equal to
+// Topology is what a binding needs at the broker, in the order of declaration. It is a pure function of the binding, equal to
 // what Spring's RabbitExchangeQueueProvisioner declares, so that services of both kinds never meet a 406 from each other.
-type topology struct {
-	exchanges []exchange
-	queues    []queue
-	bindings  []binding
+type Topology struct {
+	Exchanges []Exchange
+	Queues    []Queue
+	Bindings  []QueueBinding
+
 	// consume is the queue to consume from; empty for a producer.
 	consume string
 	// deadLetter says where a dead letter of the consumer goes; nil when it has no dead-letter queue.
 	deadLetter *address
 }
 
-type exchange struct {
-	name, kind string
-	args       amqp.Table
+// Exchange to declare.
+type Exchange struct {
+	Name, Kind          string
+	Durable, AutoDelete bool
+	Args                amqp.Table
 }
 
-type queue struct {
-	name                           string
-	durable, autoDelete, exclusive bool
-	args                           amqp.Table
-	deadLetter                     bool // it must not keep the binding from working: see declare
+// Queue to declare.
+type Queue struct {
+	Name                           string
+	Durable, AutoDelete, Exclusive bool
+	Args                           amqp.Table
+
+	spare bool // a dead-letter or retry queue: it must not keep the binding from working, see declare
 }
 
-type binding struct {
-	queue, key, exchange string
-	args                 amqp.Table
+// QueueBinding to make.
+type QueueBinding struct {
+	Queue, Key, Exchange string
+	Args                 amqp.Table
 }
 
 type address struct{ exchange, key string }
 
 const (
-	anonymousGroupPrefix = "anonymous."
-	deadLetterExchange   = "DLX"
-	deadLetterSuffix     = ".dlq"
+	deadLetterExchange = "DLX"
+	deadLetterSuffix   = ".dlq"
+	exchangeDelayed    = "x-delayed-message"
 )
 
-// anonymousGroup is a group name nobody else has: Spring's prefix and 22 characters of base64url.
-func anonymousGroup() string {
+// anonymousGroup is a group name nobody else has: the prefix and 22 characters of base64url, as Spring's.
+func anonymousGroup(prefix string) string {
 	id := uuid.New()
-	return anonymousGroupPrefix + base64.RawURLEncoding.EncodeToString(id[:])
+	return prefix + base64.RawURLEncoding.EncodeToString(id[:])
 }
 
-// consumerTopology is B4.2 of the specification. group is b.Group, or a fresh anonymous one.
-func consumerTopology(b stream.Binding, group string) topology {
+// consumerTopology is for a consumer. group is b.Group, or a fresh anonymous one.
+func consumerTopology(b stream.Binding, group string) *Topology {
 	p, q := b.Consumer, b.Consumer.Queue
 	anonymous := b.Group == ""
-	t := topology{consume: queueName(b.Destination, group, q)}
+	t := &Topology{consume: queueName(b.Destination, group, q)}
 	base := t.consume
+	partition := ""
 	if p.Partitioned {
-		t.consume += "-" + strconv.Itoa(p.InstanceIndex)
+		partition = "-" + strconv.Itoa(p.InstanceIndex)
+		t.consume += partition
 	}
-	t.exchanges = declaredExchange(b.Destination, q)
+	t.addExchange(b.Destination, q, nil)
 	dlq := p.AutoBindDLQ && !anonymous
 	if dlq {
 		keys := []string{deadLetterKey(q, t.consume)}
@@ -72,26 +79,24 @@ func consumerTopology(b stream.Binding, group string) topology {
 		t.addDeadLetterQueue(q, base, keys)
 		t.deadLetter = &address{exchange: deadLetterExchangeOf(q), key: deadLetterKey(q, t.consume)}
 	}
+	t.addRetryQueues(p, q)
 	if !q.BindQueue.Or(true) {
 		return t
 	}
 	durable := !anonymous && p.DurableSubscription.Or(true)
-	t.queues = append(t.queues, queue{
-		name: t.consume, durable: durable, autoDelete: !durable, exclusive: anonymous,
-		args: queueArgs(q, dlq, t.consume, anonymous),
+	t.Queues = append(t.Queues, Queue{
+		Name: t.consume, Durable: durable, AutoDelete: !durable, Exclusive: anonymous,
+		Args: queueArgs(q, dlq, t.consume, anonymous),
 	})
-	partition := ""
-	if p.Partitioned {
-		partition = "-" + strconv.Itoa(p.InstanceIndex)
-	}
 	t.bindQueue(b.Destination, t.consume, q, partition)
 	return t
 }
 
-// producerTopology is B4.1.
-func producerTopology(b stream.Binding) topology {
+// producerTopology is for a producer and its required groups.
+func producerTopology(b stream.Binding) *Topology {
 	p, q := b.Producer, b.Producer.Queue
-	t := topology{exchanges: declaredExchange(b.Destination, q)}
+	t := &Topology{}
+	t.addExchange(b.Destination, q, t.addAlternate(p.AlternateExchange))
 	for _, group := range p.RequiredGroups {
 		base := queueName(b.Destination, group, q)
 		partitions := []string{""}
@@ -110,25 +115,117 @@ func producerTopology(b stream.Binding) topology {
 		}
 		for _, part := range partitions {
 			name := base + part
-			t.queues = append(t.queues, queue{name: name, durable: true, args: queueArgs(q, p.AutoBindDLQ, name, false)})
+			t.Queues = append(t.Queues, Queue{Name: name, Durable: true, Args: queueArgs(q, p.AutoBindDLQ, name, false)})
 			t.bindQueue(b.Destination, name, q, part)
 		}
 	}
 	return t
 }
 
-func declaredExchange(destination string, q stream.QueueProperties) []exchange {
+// addExchange adds the destination's exchange, unless somebody else declares it.
+func (t *Topology) addExchange(destination string, q stream.QueueProperties, args amqp.Table) {
 	if !q.DeclareExchange.Or(true) {
+		return
+	}
+	x := Exchange{
+		Name: q.Prefix + destination, Kind: exchangeType(q), Durable: q.ExchangeDurable.Or(true), AutoDelete: q.ExchangeAutoDelete, Args: args,
+	}
+	if q.DelayedExchange {
+		if x.Args == nil {
+			x.Args = amqp.Table{}
+		}
+		x.Args["x-delayed-type"] = x.Kind
+		x.Kind = exchangeDelayed
+	}
+	t.Exchanges = append(t.Exchanges, x)
+}
+
+// addAlternate adds the exchange that takes what cannot be routed, and returns the argument that names it.
+func (t *Topology) addAlternate(a stream.AlternateExchange) amqp.Table {
+	if a.Name == "" {
 		return nil
 	}
-	return []exchange{{name: q.Prefix + destination, kind: exchangeType(q)}}
+	if !a.Exists {
+		t.Exchanges = append(t.Exchanges, Exchange{Name: a.Name, Kind: orDefault(a.Type, amqp.ExchangeTopic), Durable: true})
+		if a.Queue != "" {
+			t.Queues = append(t.Queues, Queue{Name: a.Queue, Durable: true, Args: amqp.Table{}})
+			t.Bindings = append(t.Bindings, QueueBinding{Queue: a.Queue, Key: orDefault(a.RoutingKey, "#"), Exchange: a.Name})
+		}
+	}
+	return amqp.Table{"alternate-exchange": a.Name}
+}
+
+// bindQueue adds the bindings of a queue to its destination; partition is "" or "-<index>". A partitioned queue is bound by
+// the destination without its prefix.
+func (t *Topology) bindQueue(destination, name string, q stream.QueueProperties, partition string) {
+	keys := q.BindingRoutingKeys
+	if len(keys) == 0 {
+		keys = []string{"#"}
+		if partition != "" {
+			keys = []string{destination}
+		}
+	}
+	for _, key := range keys {
+		b := QueueBinding{Queue: name, Key: key + partition, Exchange: q.Prefix + destination}
+		switch exchangeType(q) {
+		case amqp.ExchangeFanout:
+			b.Key = ""
+		case amqp.ExchangeHeaders:
+			b.Key, b.Args = "", q.QueueBindingArgs
+		}
+		t.Bindings = append(t.Bindings, b)
+	}
+}
+
+// addDeadLetterQueue adds the queue, its exchange (unless that is the default one), and a binding for each distinct key.
+func (t *Topology) addDeadLetterQueue(q stream.QueueProperties, base string, keys []string) {
+	name := orDefault(q.DeadLetterQueueName, base+deadLetterSuffix)
+	t.Queues = append(t.Queues, Queue{Name: name, Durable: true, Args: deadLetterQueueArgs(q.DLQ), spare: true})
+	dlx := deadLetterExchangeOf(q)
+	if dlx == "" {
+		return
+	}
+	kind := orDefault(q.DeadLetterExchangeType, amqp.ExchangeDirect)
+	if q.DeclareDLX.Or(true) {
+		t.Exchanges = append(t.Exchanges, Exchange{Name: dlx, Kind: kind, Durable: true})
+	}
+	seen := map[string]bool{}
+	for _, key := range keys {
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		b := QueueBinding{Queue: name, Key: key, Exchange: dlx}
+		if kind == amqp.ExchangeHeaders {
+			b.Args = q.DLQBindingArgs
+		}
+		t.Bindings = append(t.Bindings, b)
+	}
+}
+
+// addRetryQueues adds a queue for each distinct wait, from which a message goes back to the consumed queue when its time is up.
+// They are as safe as that queue is.
+func (t *Topology) addRetryQueues(p stream.ConsumerProperties, q stream.QueueProperties) {
+	seen := map[string]bool{}
+	for _, wait := range p.DelayedRetry.Intervals {
+		name := retryQueue(t.consume, wait)
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		args := amqp.Table{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": t.consume}
+		if q.Quorum.Enabled {
+			args["x-queue-type"] = "quorum"
+			args["x-dead-letter-strategy"] = "at-least-once"
+			args["x-overflow"] = "reject-publish"
+			setCount(args, "x-quorum-initial-group-size", q.Quorum.InitialGroupSize)
+		}
+		t.Queues = append(t.Queues, Queue{Name: name, Durable: true, Args: args, spare: true})
+	}
 }
 
 func exchangeType(q stream.QueueProperties) string {
-	if q.ExchangeType == "" {
-		return amqp.ExchangeTopic
-	}
-	return q.ExchangeType
+	return orDefault(q.ExchangeType, amqp.ExchangeTopic)
 }
 
 func queueName(destination, group string, q stream.QueueProperties) string {
@@ -146,110 +243,12 @@ func deadLetterExchangeOf(q stream.QueueProperties) string {
 }
 
 func deadLetterKey(q stream.QueueProperties, queue string) string {
-	if q.DeadLetterRoutingKey != "" {
-		return q.DeadLetterRoutingKey
-	}
-	return queue
+	return orDefault(q.DeadLetterRoutingKey, queue)
 }
 
-// bindQueue adds the bindings of a queue to its destination; partition is "" or "-<index>". A partitioned queue is bound by
-// the destination without its prefix.
-func (t *topology) bindQueue(destination, name string, q stream.QueueProperties, partition string) {
-	keys := q.BindingRoutingKeys
-	if len(keys) == 0 {
-		keys = []string{"#"}
-		if partition != "" {
-			keys = []string{destination}
-		}
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
 	}
-	for _, key := range keys {
-		b := binding{queue: name, key: key + partition, exchange: q.Prefix + destination}
-		switch exchangeType(q) {
-		case amqp.ExchangeFanout:
-			b.key = ""
-		case amqp.ExchangeHeaders:
-			b.key, b.args = "", q.QueueBindingArgs
-		}
-		t.bindings = append(t.bindings, b)
-	}
-}
-
-// addDeadLetterQueue is B4.3: the queue, its exchange (unless that is the default one), and a binding for each distinct key.
-func (t *topology) addDeadLetterQueue(q stream.QueueProperties, base string, keys []string) {
-	name := q.DeadLetterQueueName
-	if name == "" {
-		name = base + deadLetterSuffix
-	}
-	t.queues = append(t.queues, queue{name: name, durable: true, args: deadLetterQueueArgs(q.DLQ), deadLetter: true})
-	dlx := deadLetterExchangeOf(q)
-	if dlx == "" {
-		return
-	}
-	t.exchanges = append(t.exchanges, exchange{name: dlx, kind: amqp.ExchangeDirect})
-	seen := map[string]bool{}
-	for _, key := range keys {
-		if !seen[key] {
-			seen[key] = true
-			t.bindings = append(t.bindings, binding{queue: name, key: key, exchange: dlx})
-		}
-	}
-}
-
-// queueArgs are the x-arguments of a group's queue. Values have the types Java sends: int for counts, long for milliseconds.
-func queueArgs(q stream.QueueProperties, dlq bool, name string, anonymous bool) amqp.Table {
-	d := stream.DeadLetterQueueProperties{
-		TTL: q.TTL, Expires: q.Expires, MaxLength: q.MaxLength, MaxLengthBytes: q.MaxLengthBytes, MaxPriority: q.MaxPriority,
-		OverflowBehavior: q.OverflowBehavior, SingleActiveConsumer: q.SingleActiveConsumer, Lazy: q.Lazy, Quorum: q.Quorum,
-	}
-	if anonymous {
-		d.Quorum = stream.Quorum{} // a replicated queue cannot be exclusive
-	}
-	args := deadLetterQueueArgs(d)
-	if dlq {
-		args["x-dead-letter-exchange"] = deadLetterExchangeOf(q)
-		args["x-dead-letter-routing-key"] = deadLetterKey(q, name)
-	}
-	return args
-}
-
-func deadLetterQueueArgs(d stream.DeadLetterQueueProperties) amqp.Table {
-	args := amqp.Table{}
-	setMillis(args, "x-message-ttl", d.TTL)
-	setMillis(args, "x-expires", d.Expires)
-	setCount(args, "x-max-length", d.MaxLength)
-	setCount(args, "x-max-length-bytes", d.MaxLengthBytes)
-	setCount(args, "x-max-priority", d.MaxPriority)
-	if d.OverflowBehavior != "" {
-		args["x-overflow"] = d.OverflowBehavior
-	}
-	if d.Lazy {
-		args["x-queue-mode"] = "lazy"
-	}
-	if d.SingleActiveConsumer {
-		args["x-single-active-consumer"] = true
-	}
-	if d.Quorum.Enabled {
-		args["x-queue-type"] = "quorum"
-		setCount(args, "x-delivery-limit", d.Quorum.DeliveryLimit)
-		setCount(args, "x-quorum-initial-group-size", d.Quorum.InitialGroupSize)
-	}
-	if d.DeadLetterExchange != nil {
-		args["x-dead-letter-exchange"] = *d.DeadLetterExchange
-	}
-	if d.DeadLetterRoutingKey != "" {
-		args["x-dead-letter-routing-key"] = d.DeadLetterRoutingKey
-	}
-	return args
-}
-
-func setMillis(args amqp.Table, key string, d time.Duration) {
-	if d > 0 {
-		args[key] = int32(d.Milliseconds())
-	}
-}
-
-func setCount(args amqp.Table, key string, n int) {
-	if n > 0 {
-		args[key] = int32(n)
-	}
+	return s
 }

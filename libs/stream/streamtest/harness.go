@@ -55,6 +55,20 @@ func Run(t *testing.T, newBinder func(t *testing.T) stream.Binder) {
 		{"StopGivesBackWhatItDidNotHandle", testStopGivesBack},
 		{"StopEndsStuckHandlers", testStopEndsStuckHandlers},
 		{"SendOutsideOfLife", testSendOutsideOfLife},
+		{"BatchConsumer", testBatchConsumer},
+		{"BatchRetry", testBatchRetry},
+		{"PackedAndCompressed", testPacked},
+		{"DelayedRetry", testDelayedRetry},
+		{"DelayedRetryMaxAge", testMaxAge},
+		{"NotRetryable", testNotRetryable},
+		{"ErrorHandler", testErrorHandler},
+		{"SettleByHand", testManual},
+		{"OrderPerKey", testOrderPerKey},
+		{"PauseAndResume", testPause},
+		{"StopAndStart", testStopAndStart},
+		{"SeveralDestinationsAndPartitions", testSeveralSources},
+		{"Properties", testProperties},
+		{"SendTo", testSendTo},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.test(t, bench{newBinder: newBinder, dest: "t." + stream.NewID()})

@@ -1,0 +1,171 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/warren-mq/warren/libs/stream"
+)
+
+// session is one channel with one consumer on it, or none while the binding is paused.
+type session struct {
+	ch       *amqp.Channel
+	receiver *stream.Receiver
+	letters  *failures
+	binding  stream.Binding
+	queue    string
+
+	odd      string // what was found declared otherwise
+	tag      string
+	pushed   <-chan amqp.Delivery // nil without a consumer
+	gone     chan struct{}        // closed when the channel is
+	cause    error                // why, readable after gone
+	underWay sync.WaitGroup       // deliveries that were taken and are not settled
+	all      *sync.WaitGroup      // the same, of all sessions of the consumer
+}
+
+func newSession(conn *amqp.Connection, c *consumer) (*session, error) {
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{
+		ch: ch, receiver: c.receiver, letters: c.letters, binding: c.binding, queue: c.topo.consume,
+		gone: make(chan struct{}), all: &c.underWay,
+	}
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	go func() { // ends with the channel
+		s.cause = errors.New("channel closed")
+		if e := <-closed; e != nil {
+			s.cause = e
+		}
+		close(s.gone)
+	}()
+	p := s.binding.Consumer
+	// A batch handler needs a whole batch, or it would wait for a message that the broker holds back.
+	unsettled := p.Prefetch * p.Concurrency
+	if s.receiver.Batches() {
+		unsettled = max(unsettled, min(p.BatchSize*p.Concurrency, prefetchMax))
+	}
+	if err := ch.Qos(unsettled, 0, false); err != nil {
+		_ = ch.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// consume starts the consumer.
+func (s *session) consume(tag string) error {
+	p := s.binding.Consumer
+	args := amqp.Table{}
+	if p.ConsumerPriority != 0 {
+		args["x-priority"] = int32(p.ConsumerPriority)
+	}
+	pushed, err := s.ch.Consume(s.queue, tag, p.Acknowledge == stream.AckNone, p.Exclusive, false, false, args)
+	if err == nil {
+		s.tag, s.pushed = tag, pushed
+	}
+	return err
+}
+
+// take offers a delivery to the Receiver; false when it was not taken.
+func (s *session) take(d amqp.Delivery, quit <-chan struct{}) bool {
+	s.underWay.Add(1)
+	s.all.Add(1)
+	in := &delivery{s: s, d: d, noAck: s.binding.Consumer.Acknowledge == stream.AckNone}
+	taken := s.receiver.Take(stream.Delivered{Message: received(&in.d, s.queue, s.binding), Settler: in, Gone: s.gone}, quit)
+	if !taken {
+		s.done()
+	}
+	return taken
+}
+
+func (s *session) done() {
+	s.underWay.Done()
+	s.all.Done()
+}
+
+// ended says why deliveries stopped: the channel is gone, or it lives and the broker cancelled the consumer as the queue went.
+func (s *session) ended() error {
+	if s.ch.IsClosed() {
+		<-s.gone
+		return s.cause
+	}
+	return errors.New("consumer cancelled by the broker")
+}
+
+// giveBack ends the consumer and returns what was pushed and not taken, so that another member gets it now and not only when
+// the last of our handlers is done.
+func (s *session) giveBack() {
+	if s.pushed == nil {
+		return
+	}
+	pushed := s.pushed
+	s.pushed = nil
+	if s.ch.Cancel(s.tag, false) != nil {
+		return // the channel is gone, and with it all that was pushed
+	}
+	for d := range pushed {
+		_ = d.Nack(false, true)
+	}
+}
+
+// leave closes a session that ended while we go on; false when the binding stopped meanwhile. When only the consumer was
+// cancelled the channel still lives: running handlers settle on it first, else their messages would come again for nothing.
+func (s *session) leave(taking context.Context) bool {
+	idle := make(chan struct{})
+	go func() { // ends with the last delivery, which Close waits for
+		s.underWay.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+	case <-s.gone:
+	case <-taking.Done():
+		return false
+	}
+	_ = s.ch.Close()
+	return true
+}
+
+// delivery settles one delivery.
+type delivery struct {
+	s     *session
+	d     amqp.Delivery
+	noAck bool // the broker has forgotten it already
+}
+
+var _ stream.Settler = (*delivery)(nil)
+
+// Ack implements [stream.Settler].
+func (d *delivery) Ack() error { return d.settle(func() error { return d.d.Ack(false) }) }
+
+// Requeue implements [stream.Settler].
+func (d *delivery) Requeue() error { return d.settle(func() error { return d.d.Nack(false, true) }) }
+
+// Reject implements [stream.Settler].
+func (d *delivery) Reject() error { return d.settle(func() error { return d.d.Reject(false) }) }
+
+func (d *delivery) settle(f func() error) error {
+	defer d.s.done()
+	if d.noAck {
+		return nil
+	}
+	return f()
+}
+
+// DeadLetter implements [stream.Settler].
+func (d *delivery) DeadLetter(m stream.Raw, reason error) error {
+	if d.s.letters == nil {
+		return stream.ErrNoDeadLetters
+	}
+	return d.s.letters.deadLetter(m, reason)
+}
+
+// Retry implements [stream.Settler].
+func (d *delivery) Retry(m stream.Raw, wait, pause time.Duration) error {
+	return d.s.letters.retry(m, d.s.queue, wait, pause)
+}
