@@ -19,13 +19,14 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/certs"
 	"github.com/warren-mq/warren/broker/internal/management"
+	"github.com/warren-mq/warren/broker/internal/metrics"
 	"github.com/warren-mq/warren/broker/internal/node"
 	"github.com/warren-mq/warren/broker/internal/server"
 	"github.com/warren-mq/warren/broker/internal/storage"
 )
 
 // Version is the broker's version, as clients and tools see it.
-const Version = "0.1.0"
+const Version = management.Version
 
 // Config configures a node. Name and DataDir are required; the zero value of the other
 // fields means their default. Addresses are host:port; port 0 takes a free one.
@@ -85,6 +86,12 @@ type Config struct {
 	// node has come up: once for each content, whichever node of the cluster does it.
 	Definitions string
 
+	// MetricsTop is of how many queues, those with the most messages, the metrics tell one
+	// by one: 20 if 0, none if negative. MetricsQueues is an expression of names of queues of
+	// which they always do.
+	MetricsTop    int
+	MetricsQueues string
+
 	// MemtableBytes is how much of the messages is kept in memory, besides the log, until
 	// it is written to files of its own: 32 MiB. Messages that are taken before that are
 	// written once.
@@ -132,6 +139,7 @@ func (c *Config) setDefaults() {
 type Node struct {
 	cfg         Config
 	definitions []byte
+	metrics     http.Handler
 
 	mu      sync.Mutex
 	inner   *node.Node
@@ -158,6 +166,12 @@ func New(cfg Config) (*Node, error) {
 			err = fmt.Errorf("definitions: %w", err)
 		} else if !json.Valid(n.definitions) {
 			err = fmt.Errorf("definitions: %s is not JSON", cfg.Definitions)
+		}
+	}
+	if err == nil {
+		mc := metrics.Config{Version: Version, Top: cfg.MetricsTop, Queues: cfg.MetricsQueues}
+		if n.metrics, err = metrics.Handler(func() metrics.Source { return n.current() }, mc); err != nil {
+			err = fmt.Errorf("queues in the metrics: %w", err)
 		}
 	}
 	if err == nil {
@@ -268,7 +282,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.Definitions != "" {
 		tasks.Go(func() { n.define(ctx) })
 	}
-	api := &http.Server{Handler: management.New(api{n}, n.cfg.Logger, n.cfg.GuestRemote), ReadHeaderTimeout: headerReadTimeout}
+	pages := management.New(api{n}, management.Config{Logger: n.cfg.Logger, GuestRemote: n.cfg.GuestRemote, Metrics: n.metrics})
+	api := &http.Server{Handler: pages, ReadHeaderTimeout: headerReadTimeout}
 	served := make(chan error, 1)
 	go func() { served <- api.Serve(n.httpL) }()
 	var err error

@@ -46,7 +46,8 @@ var layers = map[string][]string{
 	"tracing":    {"message", "node"},
 	"node":       {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "auth", "resource", "meter"},
 	"server":     {"message", "amqp", "node", "proxy"},
-	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server", "meter"},
+	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server", "meter", "metrics"},
+	"metrics":    {"metadata", "node", "meter", "pattern"},
 	"sim":        {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "node"},
 	"arch":       nil,
 

@@ -82,10 +82,18 @@ type route struct {
 	handle       func(http.ResponseWriter, *request) error
 }
 
-// New returns the handler of all paths. guestRemote lets user guest in from other
-// machines.
-func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
-	h := &handler{b: b, log: log, guestRemote: guestRemote}
+// Config is the front end's settings.
+type Config struct {
+	Logger *slog.Logger
+	// GuestRemote lets user guest in from other machines.
+	GuestRemote bool
+	// Metrics serves the pages below /metrics.
+	Metrics http.Handler
+}
+
+// New returns the handler of all paths.
+func New(b Broker, c Config) http.Handler {
+	h := &handler{b: b, log: c.Logger, guestRemote: c.GuestRemote}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))
@@ -97,6 +105,10 @@ func New(b Broker, log *slog.Logger, guestRemote bool) http.Handler {
 		write(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	r.Get("/api/openapi.json", h.openapi)
+	if c.Metrics != nil {
+		r.Handle("/metrics", c.Metrics)
+		r.Handle("/metrics/*", c.Metrics)
+	}
 	for _, t := range h.allRoutes() {
 		r.Method(t.method, t.path, h.authenticated(t.role, t.handle))
 	}

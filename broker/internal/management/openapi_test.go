@@ -35,7 +35,7 @@ func TestTheDocumentDescribesTheRoutes(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	New(nil, nil, false).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/openapi.json", nil))
+	New(nil, Config{}).ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/openapi.json", nil))
 	var doc struct {
 		OpenAPI string
 		Paths   map[string]map[string]struct {

@@ -99,6 +99,9 @@ type Churn struct {
 	QueuesDeclared                       uint64 // declarations, of queues that were there too
 	QueuesCreated, QueuesDeleted         uint64
 	LoginsGood, LoginsBad                uint64
+	// DeadLettered are messages whose copies are stored, by reason: rejected, expired,
+	// maxlen, delivery_limit.
+	DeadLettered [4]uint64
 }
 
 type churn struct {
@@ -109,10 +112,15 @@ type churn struct {
 // Churn returns these counters.
 func (n *Node) Churn() Churn {
 	c := &n.meters.churn
-	return Churn{
-		c.connectionsOpened.Load(), c.connectionsClosed.Load(), c.channelsOpened.Load(), c.channelsClosed.Load(),
-		c.queuesDeclared.Load(), c.queuesCreated.Load(), c.queuesDeleted.Load(), c.loginsGood.Load(), c.loginsBad.Load(),
+	v := Churn{
+		ConnectionsOpened: c.connectionsOpened.Load(), ConnectionsClosed: c.connectionsClosed.Load(), ChannelsOpened: c.channelsOpened.Load(),
+		ChannelsClosed: c.channelsClosed.Load(), QueuesDeclared: c.queuesDeclared.Load(), QueuesCreated: c.queuesCreated.Load(),
+		QueuesDeleted: c.queuesDeleted.Load(), LoginsGood: c.loginsGood.Load(), LoginsBad: c.loginsBad.Load(),
 	}
+	for i := range v.DeadLettered {
+		v.DeadLettered[i] = n.meters.dead[i].Load()
+	}
+	return v
 }
 
 // Histograms of one node. Times are in microseconds, sizes in bytes.
@@ -128,6 +136,7 @@ type Histograms struct {
 type meters struct {
 	churn                            churn
 	confirm, queued, replicate, sync meter.Histogram
+	dead                             [4]atomic.Uint64 // messages dead-lettered, by reason
 	// Of links and channels that are closed, under linksMu.
 	closed    Counts
 	sizes     meter.Snapshot

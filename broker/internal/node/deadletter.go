@@ -70,6 +70,9 @@ func (m *shardMachine) buried(e buriedEvent) {
 		delete(m.dying, e.key)
 		return
 	}
+	if e.fate == stored && !q.Config.Delay {
+		m.n.meters.dead[b.Why-1].Add(1)
+	}
 	keeps := q.Config.AtLeastOnce && (e.fate == refused || e.fate == nowhere && !q.Config.Delay)
 	if keeps {
 		b.again = m.n.now().Add(buryRetry)

@@ -141,6 +141,7 @@ func (l *Link) binding(b BindingSpec) (*metadata.BindCommand, error) {
 // QueueDeclare declares a queue, or checks that one is there, and waits until it is
 // ready for use.
 func (l *Link) QueueDeclare(ctx context.Context, s QueueSpec, passive bool) (QueueInfo, error) {
+	l.n.meters.churn.queuesDeclared.Add(1)
 	if passive {
 		if err := l.mayDeclare(aQueue, s.Name, passive); err != nil {
 			return QueueInfo{}, err
@@ -219,6 +220,9 @@ func (n *Node) declareQueue(ctx context.Context, q metadata.Queue) (*metadata.Qu
 			}
 		}
 		r, err := n.propose(ctx, &metadata.Command{QueueDeclare: &metadata.QueueDeclare{Queue: q}})
+		if err == nil {
+			n.meters.churn.queuesCreated.Add(1)
+		}
 		if err != nil {
 			if fault.KindOf(err) == fault.Unavailable && r.Fault != nil && sleep(ctx, controlInterval) == nil {
 				continue // the group went away in between
@@ -307,6 +311,9 @@ func (l *Link) QueueDelete(ctx context.Context, name string, ifUnused, ifEmpty b
 		return 0, err
 	}
 	_, err = l.n.propose(ctx, &metadata.Command{QueueDelete: &metadata.QueueDelete{ID: q.ID}})
+	if err == nil {
+		l.n.meters.churn.queuesDeleted.Add(1)
+	}
 	return ready, err
 }
 

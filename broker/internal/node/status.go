@@ -286,3 +286,26 @@ func (n *Node) ListExchanges(ctx context.Context) Listing[ExchangeCounts] {
 	}
 	return l
 }
+
+// LedQueues returns the queues whose leader is this node.
+func (n *Node) LedQueues(ctx context.Context) []QueueStatus {
+	counts := map[uint64]QueueCounts{}
+	for _, c := range n.queuesHere(ctx, false) {
+		counts[c.ID] = c
+	}
+	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	all := make([]QueueStatus, 0, len(counts))
+	for id := range counts {
+		if q := n.topology.QueueByID(id); q != nil && !q.Internal {
+			all = append(all, QueueStatus{QueueCounts: counts[id], VHost: q.VHost, Name: q.Name, Type: q.Type()})
+		}
+	}
+	slices.SortFunc(all, func(a, b QueueStatus) int {
+		return cmp.Or(cmp.Compare(a.VHost, b.VHost), cmp.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+// ConnectionsHere returns the client connections to this node.
+func (n *Node) ConnectionsHere() []ConnectionStatus { return n.connectionsHere() }
