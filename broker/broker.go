@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/certs"
+	"github.com/warren-mq/warren/broker/internal/cluster"
 	"github.com/warren-mq/warren/broker/internal/management"
 	"github.com/warren-mq/warren/broker/internal/metrics"
 	"github.com/warren-mq/warren/broker/internal/node"
@@ -100,12 +101,20 @@ type Config struct {
 	GroupsPerNode int
 	Logger        *slog.Logger
 
-	fs storage.FS
+	// SegmentBytes is the size of the write-ahead log's files, at least three of them: 64 MiB.
+	SegmentBytes int64
+
+	fs  storage.FS
+	net cluster.Network
 }
 
 // OverFS puts a file system between the node and its disk: the broker's own tests let it
 // fail.
 func (c *Config) OverFS(over func(storage.FS) storage.FS) { c.fs = over(storage.OSDir(c.DataDir)) }
+
+// OverNetwork sets the network that the node is on, and that clients come from: the
+// broker's own tests have one that fails.
+func (c *Config) OverNetwork(n cluster.Network) { c.net = n }
 
 // MessageBytesLimit is the largest body that a node can be set to take.
 const MessageBytesLimit = 512 << 20
@@ -129,6 +138,9 @@ func (c *Config) setDefaults() {
 		if *d.to == "" {
 			*d.to = d.def
 		}
+	}
+	if c.net == nil {
+		c.net = cluster.TCP
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -187,12 +199,12 @@ func New(cfg Config) (*Node, error) {
 func (n *Node) open() error {
 	c := &n.cfg
 	inner, err := node.Open(node.Config{
-		Name: c.Name, DataDir: c.DataDir, FS: c.fs, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
+		Name: c.Name, DataDir: c.DataDir, FS: c.fs, Network: c.net, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
 		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
 		Watermarks:      node.Watermarks{Memory: c.MemoryLimit, DiskFree: c.DiskFreeLimit},
 		ConsumerTimeout: c.ConsumerTimeout,
-		MemtableBytes:   c.MemtableBytes,
-		GuestPassword:   c.GuestPassword, GroupsPerNode: c.GroupsPerNode, ChannelsMax: c.ChannelsMax, VHostsMax: c.VHostsMax, Logger: c.Logger.With("node", c.Name),
+		MemtableBytes:   c.MemtableBytes, SegmentBytes: c.SegmentBytes,
+		GuestPassword: c.GuestPassword, GroupsPerNode: c.GroupsPerNode, ChannelsMax: c.ChannelsMax, VHostsMax: c.VHostsMax, Logger: c.Logger.With("node", c.Name),
 	})
 	if err != nil {
 		return err
@@ -316,11 +328,12 @@ func (n *Node) serve(ctx context.Context) error {
 	accepted := make(chan error, 1)
 	go func() { accepted <- n.serveClients(ctx) }()
 	var err error
-	waiting := true
+	waiting, failed := true, false
 	select {
 	case <-ctx.Done():
 	case <-n.restart:
 	case err = <-n.inner.Failure():
+		failed = true
 	case err = <-accepted:
 		waiting = false
 	}
@@ -334,8 +347,11 @@ func (n *Node) serve(ctx context.Context) error {
 	n.mu.Unlock()
 	stop, cancelStop := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancelStop()
-	if killed {
-		cancelStop()              // connections break, as those of a dead process do
+	if killed || failed {
+		// Connections break, as those of a dead process do: a node without a disk has nothing
+		// to say, and its clients should find another one at once.
+		n.inner.Abort()
+		cancelStop()
 		_ = n.amqp.Shutdown(stop) // its only complaint is that it had no time
 		return errors.Join(err, n.inner.Kill())
 	}

@@ -47,7 +47,7 @@ func (n *Node) prepare() (err error) {
 	if err := n.listenAMQP(); err != nil {
 		return err
 	}
-	if n.httpL, err = listen(c.HTTPListen); err != nil {
+	if n.httpL, err = c.net.Listen(c.HTTPListen); err != nil {
 		return fmt.Errorf("HTTP address: %w", err)
 	}
 	// A restart on the same ports must not take others.
@@ -73,7 +73,7 @@ func parsePrefix(s string) (netip.Prefix, error) {
 // listenAMQP opens the addresses for AMQP clients.
 func (n *Node) listenAMQP() (err error) {
 	c := &n.cfg
-	if n.amqpL, err = listen(c.Listen); err != nil {
+	if n.amqpL, err = c.net.Listen(c.Listen); err != nil {
 		return fmt.Errorf("AMQP address: %w", err)
 	}
 	if addr := n.amqpL.Addr().String(); c.Listen != addr { // others read it meanwhile
@@ -82,7 +82,7 @@ func (n *Node) listenAMQP() (err error) {
 	if c.TLS.Listen == "" {
 		return nil
 	}
-	if n.tlsL, err = listen(c.TLS.Listen); err != nil {
+	if n.tlsL, err = c.net.Listen(c.TLS.Listen); err != nil {
 		return fmt.Errorf("AMQPS address: %w", err)
 	}
 	if addr := n.tlsL.Addr().String(); c.TLS.Listen != addr {
@@ -100,11 +100,6 @@ func (n *Node) closeListeners(other net.Listener) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func listen(addr string) (net.Listener, error) {
-	var lc net.ListenConfig
-	return lc.Listen(context.Background(), "tcp", addr)
 }
 
 // accept serves both listeners until one of them fails or ctx ends.

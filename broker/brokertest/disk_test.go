@@ -1,6 +1,7 @@
 package brokertest_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -82,6 +83,21 @@ func TestADiskThatStalls(t *testing.T) {
 func TestAFullDisk(t *testing.T) {
 	disks, leader, other := onDisks(t)
 	ch := dial(t, other.URL())
+	// A client that waits for something must not keep the node from ending.
+	busy, waits := dial(t, leader.URL()), make(chan struct{})
+	var client sync.WaitGroup
+	client.Go(func() {
+		for i := 0; ; i++ {
+			if _, err := busy.QueueDeclare(fmt.Sprint("more-", i), true, false, false, false, nil); err != nil {
+				return
+			}
+			if i == 0 {
+				close(waits)
+			}
+		}
+	})
+	t.Cleanup(client.Wait)
+	<-waits
 	disks[leader.Name()].set("write", &storage.Fault{Err: syscall.ENOSPC, Short: 20})
 	publish(t, ch, "q", 100, 100)
 	err := leader.AwaitFailure()

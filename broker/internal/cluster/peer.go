@@ -131,8 +131,7 @@ func (p *peer) heard() {
 // is gone: a refused connection is certain knowledge.
 func (p *peer) lost() {
 	p.t.tasks.Go(func() {
-		d := net.Dialer{Timeout: dialTimeout}
-		c, err := d.DialContext(p.ctx, "tcp", p.addr)
+		c, err := p.t.opts.Network.Dial(p.ctx, p.addr)
 		if err == nil {
 			_ = c.Close()
 			return

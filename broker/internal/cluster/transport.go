@@ -57,6 +57,7 @@ type Options struct {
 	Listen   string // host:port
 	Identity Identity
 	Secret   string
+	Network  Network
 	Handler  Handler
 	Logger   *slog.Logger
 }
@@ -77,8 +78,7 @@ type Transport struct {
 
 // Listen opens the node's peer address. Frames come after Start.
 func Listen(opts Options) (*Transport, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", opts.Listen)
+	l, err := opts.Network.Listen(opts.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -248,8 +248,7 @@ func (t *Transport) Call(ctx context.Context, addr string, request []byte) ([]by
 }
 
 func (t *Transport) dial(ctx context.Context, addr string, p purpose) (net.Conn, error) {
-	d := net.Dialer{Timeout: dialTimeout}
-	c, err := d.DialContext(ctx, "tcp", addr)
+	c, err := t.opts.Network.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}

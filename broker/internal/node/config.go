@@ -17,7 +17,8 @@ type Config struct {
 	Name    string // unique in the cluster; "broker-1"
 	DataDir string // everything the node keeps
 
-	FS storage.FS // where log, snapshots and runs are; DataDir's
+	FS      storage.FS      // where all of it is; DataDir's
+	Network cluster.Network // how nodes reach each other; TCP
 
 	PeerListen    string // host:port for other nodes; "127.0.0.1:0"
 	PeerAdvertise string // what other nodes dial; the listener's address
@@ -82,6 +83,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.FS == nil {
 		c.FS = storage.OSDir(c.DataDir)
+	}
+	if c.Network == nil {
+		c.Network = cluster.TCP
 	}
 	if c.PeerListen == "" {
 		c.PeerListen = "127.0.0.1:0"

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/auth"
@@ -14,6 +13,7 @@ import (
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/metadata"
 	"github.com/warren-mq/warren/broker/internal/raftnode"
+	"github.com/warren-mq/warren/broker/internal/storage"
 )
 
 // call is a request to a node that need not be in the same cluster.
@@ -289,7 +289,7 @@ func (n *Node) form() error {
 func (n *Node) belong(id string) error {
 	n.id.ClusterID = id
 	n.transport.SetCluster(id)
-	return saveIdentity(n.cfg.DataDir, n.id)
+	return saveIdentity(n.cfg.FS, n.id)
 }
 
 func (n *Node) hostMeta(voters []uint64) error {
@@ -326,7 +326,7 @@ func (n *Node) register() {
 // still be on its way when they are needed to reach it.
 func (n *Node) loadPeers() map[uint64]string {
 	peers := map[uint64]string{}
-	b, err := os.ReadFile(filepath.Join(n.cfg.DataDir, peersFile))
+	b, err := storage.ReadFile(n.cfg.FS, peersFile)
 	if err == nil {
 		err = json.Unmarshal(b, &peers)
 	}
@@ -341,9 +341,5 @@ func (n *Node) savePeers(peers map[uint64]string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(n.cfg.DataDir, peersFile)
-	if err := os.WriteFile(path+".tmp", b, 0o640); err != nil {
-		return err
-	}
-	return os.Rename(path+".tmp", path)
+	return storage.ReplaceFile(n.cfg.FS, peersFile, b)
 }

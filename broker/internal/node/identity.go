@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/warren-mq/warren/broker/internal/cluster"
+	"github.com/warren-mq/warren/broker/internal/storage"
 )
 
 const identityFile = "node.json"
@@ -17,10 +17,9 @@ const identityFile = "node.json"
 // loadIdentity reads who this data directory belongs to, or makes a new replica id:
 // an emptied directory must never pass for the member that voted before. The
 // incarnation grows with each call.
-func loadIdentity(dir, name string) (cluster.Identity, error) {
+func loadIdentity(fs storage.FS, name string) (cluster.Identity, error) {
 	var id cluster.Identity
-	path := filepath.Join(dir, identityFile)
-	b, err := os.ReadFile(path)
+	b, err := storage.ReadFile(fs, identityFile)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		var r [8]byte
@@ -30,36 +29,20 @@ func loadIdentity(dir, name string) (cluster.Identity, error) {
 		return id, err
 	default:
 		if err := json.Unmarshal(b, &id); err != nil {
-			return id, fmt.Errorf("%s: %w", path, err)
+			return id, fmt.Errorf("%s: %w", identityFile, err)
 		}
 		if id.Name != name {
-			return id, fmt.Errorf("data directory %s belongs to node %s, not to %s", dir, id.Name, name)
+			return id, fmt.Errorf("data directory belongs to node %s, not to %s", id.Name, name)
 		}
 	}
 	id.Incarnation++
-	return id, saveIdentity(dir, id)
+	return id, saveIdentity(fs, id)
 }
 
-func saveIdentity(dir string, id cluster.Identity) error {
+func saveIdentity(fs storage.FS, id cluster.Identity) error {
 	b, err := json.Marshal(id)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, identityFile)
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return storage.ReplaceFile(fs, identityFile, b)
 }

@@ -193,7 +193,7 @@ func (n *Node) awaitSpread(ctx context.Context, index uint64) {
 	defer stop()
 	n.spreadMu.Lock()
 	defer n.spreadMu.Unlock()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && n.ctx.Err() == nil {
 		behind := false
 		for replica := range n.peerReplicas() {
 			if n.peerApplied[replica] < index && n.transport.Alive(replica) {

@@ -89,10 +89,10 @@ func Open(cfg Config) (*Node, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.DataDir, 0o750); err != nil {
+	if err := cfg.FS.MakeDir("."); err != nil {
 		return nil, err
 	}
-	unlock, err := storage.Lock(cfg.DataDir)
+	unlock, err := cfg.FS.Lock()
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func Open(cfg Config) (*Node, error) {
 }
 
 func open(cfg Config) (*Node, error) {
-	id, err := loadIdentity(cfg.DataDir, cfg.Name)
+	id, err := loadIdentity(cfg.FS, cfg.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func open(cfg Config) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.stopped = n.ctx.Done()
 	n.transport, err = cluster.Listen(cluster.Options{
-		Listen: cfg.PeerListen, Identity: id, Secret: cfg.Secret, Handler: n, Logger: cfg.Logger,
+		Listen: cfg.PeerListen, Identity: id, Secret: cfg.Secret, Network: cfg.Network, Handler: n, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("peer address: %w", err)
@@ -317,10 +317,16 @@ func (n *Node) proposeLater(c *metadata.Command) {
 	})
 }
 
-// Kill stops the node as it is: the other nodes find out by themselves.
-func (n *Node) Kill() error {
+// Abort ends everything that waits for the cluster, so that nobody waits for a node that
+// can't go on. Kill follows.
+func (n *Node) Abort() {
 	n.cancel()
 	n.wakeSpread()
+}
+
+// Kill stops the node as it is: the other nodes find out by themselves.
+func (n *Node) Kill() error {
+	n.Abort()
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	n.tasks.Wait()

@@ -302,17 +302,17 @@ func TestASnapshotSurvivesACrashAtAnyOperation(t *testing.T) {
 
 func TestNodesDoNotShareADirectory(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := Lock(dir)
+	unlock, err := OSDir(dir).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Lock(dir); err == nil || !strings.Contains(err.Error(), dir) {
+	if _, err := OSDir(dir).Lock(); err == nil || !strings.Contains(err.Error(), dir) {
 		t.Fatalf("locked twice: %v", err)
 	}
 	if err := unlock(); err != nil {
 		t.Fatal(err)
 	}
-	unlock, err = Lock(dir)
+	unlock, err = OSDir(dir).Lock()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -115,6 +115,9 @@ func (f *FaultFS) SyncDir(dir string) error {
 	return f.fs.SyncDir(dir)
 }
 
+// Lock implements FS.
+func (f *FaultFS) Lock() (func() error, error) { return f.fs.Lock() }
+
 type faultFile struct {
 	File
 	fs   *FaultFS

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
-	"syscall"
 )
 
 // File is an open file. Writes are durable after Sync, not before.
@@ -36,6 +35,8 @@ type FS interface {
 	MakeDir(dir string) error
 	// SyncDir makes creations, renames and removals in dir durable.
 	SyncDir(dir string) error
+	// Lock keeps all other processes out until unlock.
+	Lock() (unlock func() error, err error)
 }
 
 // OSDir returns the operating system's file system below root.
@@ -102,15 +103,6 @@ func (d osDir) SyncDir(dir string) error {
 
 type osFile struct{ *os.File }
 
-func (f osFile) Sync() error {
-	for {
-		err := syscall.Fdatasync(int(f.Fd()))
-		if err != syscall.EINTR {
-			return err
-		}
-	}
-}
-
 func (f osFile) Size() (int64, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -119,16 +111,65 @@ func (f osFile) Size() (int64, error) {
 	return st.Size(), nil
 }
 
-// Lock takes the exclusive lock of the data directory root, so that two nodes never
-// share one. The returned function releases it.
-func Lock(root string) (func() error, error) {
-	f, err := os.OpenFile(filepath.Join(root, "LOCK"), os.O_CREATE|os.O_RDWR, 0o640)
+// lockName is the file whose lock is the data directory's.
+const lockName = "LOCK"
+
+func (d osDir) Lock() (func() error, error) {
+	f, err := os.OpenFile(d.path(lockName), os.O_CREATE|os.O_RDWR, 0o640)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock(f); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("data directory %s is in use by another node: %w", root, err)
+		return nil, fmt.Errorf("data directory %s is in use by another node: %w", string(d), err)
 	}
 	return f.Close, nil
+}
+
+// ReadFile returns what is in name.
+func ReadFile(fs FS, name string) ([]byte, error) {
+	f, err := fs.Open(name, false)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, size)
+	if n, err := f.ReadAt(b, 0); n < len(b) {
+		return nil, fmt.Errorf("%s: read at offset %d: %w", name, n, err)
+	}
+	return b, nil
+}
+
+// ReplaceFile replaces what is in name by the parts, durably: after a crash it is there
+// as it was before, or whole.
+func ReplaceFile(fs FS, name string, parts ...[]byte) error {
+	tmp := name + ".tmp"
+	if err := fs.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := fs.Open(tmp, true)
+	if err != nil {
+		return err
+	}
+	at := int64(0)
+	for _, p := range parts {
+		if err == nil {
+			_, err = f.WriteAt(p, at)
+			at += int64(len(p))
+		}
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(tmp, name); err != nil {
+		return err
+	}
+	return fs.SyncDir(filepath.Dir(name))
 }

@@ -59,9 +59,10 @@ type Log struct {
 	states    map[uint64]Record // latest KindState of each group
 	compacted map[uint64]uint64 // group → entries up to here are not needed
 
-	began atomic.Int64 // Unix nanoseconds: of the write under way, 0 for none
-	batch uint64       // number of the last batch
-	next  batch        // the writer's
+	opened time.Time
+	began  atomic.Int64 // of the write under way: nanoseconds since opened, 0 for none
+	batch  uint64       // number of the last batch
+	next   batch        // the writer's
 }
 
 type appendCall struct {
@@ -83,7 +84,7 @@ func OpenLog(fs FS, opts LogOptions, replay func(*Record) error) (*Log, error) {
 	}
 	l := &Log{
 		fs: fs, opts: opts, done: make(chan struct{}),
-		states: map[uint64]Record{}, compacted: map[uint64]uint64{}, nextEpoch: 1,
+		opened: time.Now(), states: map[uint64]Record{}, compacted: map[uint64]uint64{}, nextEpoch: 1,
 	}
 	l.wake.L = &l.mu
 	if err := fs.MakeDir(logDir); err != nil {
@@ -139,7 +140,7 @@ func (l *Log) Waiting() time.Duration {
 	if began == 0 {
 		return 0
 	}
-	return time.Since(time.Unix(0, began))
+	return time.Since(l.opened) - time.Duration(began)
 }
 
 func (l *Log) write() {
@@ -174,7 +175,7 @@ func (l *Log) write() {
 func (l *Log) writeAll(calls []appendCall) error {
 	defer l.began.Store(0)
 	for len(calls) > 0 {
-		l.began.Store(time.Now().UnixNano())
+		l.began.Store(int64(time.Since(l.opened)))
 		n := 0
 		l.next.begin()
 		for n < len(calls) && (n == 0 || l.next.size < batchBytesMax) {

@@ -27,6 +27,7 @@ type memFile struct {
 	data   []byte
 	synced []byte
 	writes []memWrite // since the last sync
+	first  int        // number of writes before them
 }
 
 type memWrite struct {
@@ -193,6 +194,9 @@ func (m *MemFS) SyncDir(dir string) error {
 	return nil
 }
 
+// Lock implements FS: a process of its own is all that has it.
+func (m *MemFS) Lock() (func() error, error) { return func() error { return nil }, nil }
+
 // Corrupt changes a byte that was synced, as a bad disk does.
 func (m *MemFS) Corrupt(name string, at int64) error {
 	m.mu.Lock()
@@ -204,6 +208,11 @@ func (m *MemFS) Corrupt(name string, at int64) error {
 	f.data[at] ^= 0xff
 	f.synced[at] ^= 0xff
 	return nil
+}
+
+// SyncStarter is a file of MemFS.
+type SyncStarter interface {
+	BeginSync() (finish func() error, err error)
 }
 
 // memHandle is an open file.
@@ -253,16 +262,34 @@ func (h *memHandle) WriteAt(b []byte, at int64) (int, error) {
 }
 
 func (h *memHandle) Sync() error {
-	if err := h.lock(); err != nil {
+	finish, err := h.BeginSync()
+	if err != nil {
 		return err
+	}
+	return finish()
+}
+
+// BeginSync starts a sync of what was written so far, which ends with finish. Until then
+// a crash may take it.
+func (h *memHandle) BeginSync() (finish func() error, err error) {
+	if err := h.lock(); err != nil {
+		return nil, err
 	}
 	defer h.fs.mu.Unlock()
 	f := h.file
-	for _, w := range f.writes {
-		f.synced = writeAt(f.synced, w.data, w.at)
-	}
-	f.writes = nil
-	return nil
+	end := f.first + len(f.writes)
+	return func() error {
+		if err := h.lock(); err != nil {
+			return err
+		}
+		defer h.fs.mu.Unlock()
+		n := max(end-f.first, 0) // another sync may have ended before
+		for _, w := range f.writes[:n] {
+			f.synced = writeAt(f.synced, w.data, w.at)
+		}
+		f.writes, f.first = f.writes[n:], f.first+n
+		return nil
+	}, nil
 }
 
 func (h *memHandle) Size() (int64, error) {

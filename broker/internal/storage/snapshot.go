@@ -30,61 +30,32 @@ func WriteSnapshot(fs FS, group uint64, payload []byte) error {
 	if err := fs.MakeDir(snapDir); err != nil {
 		return err
 	}
-	name := snapName(group)
-	tmp := name + ".tmp"
-	_ = fs.Remove(tmp)
-	f, err := fs.Open(tmp, true)
-	if err != nil {
-		return err
-	}
 	head := make([]byte, snapHeaderBytes)
 	binary.LittleEndian.PutUint32(head[0:], snapMagic)
 	binary.LittleEndian.PutUint32(head[8:], snapVersion)
 	binary.LittleEndian.PutUint64(head[12:], uint64(len(payload)))
 	crc := crc32.Update(crc32.Checksum(head[8:], castagnoli), castagnoli, payload)
 	binary.LittleEndian.PutUint32(head[4:], crc)
-	_, err = f.WriteAt(head, 0)
-	if err == nil {
-		_, err = f.WriteAt(payload, snapHeaderBytes)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := fs.Rename(tmp, name); err != nil {
-		return err
-	}
-	return fs.SyncDir(snapDir)
+	return ReplaceFile(fs, snapName(group), head, payload)
 }
 
 // ReadSnapshot returns group's snapshot, nil if it has none.
 func ReadSnapshot(fs FS, group uint64) ([]byte, error) {
 	name := snapName(group)
-	f, err := fs.Open(name, false)
+	b, err := ReadFile(fs, name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if n, err := f.ReadAt(b, 0); n < len(b) {
-		return nil, fmt.Errorf("%s: read at offset %d: %w", name, n, err)
-	}
-	if size < snapHeaderBytes || binary.LittleEndian.Uint32(b) != snapMagic {
+	if len(b) < snapHeaderBytes || binary.LittleEndian.Uint32(b) != snapMagic {
 		return nil, fmt.Errorf("%s at offset 0: not a snapshot", name)
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != snapVersion {
 		return nil, fmt.Errorf("%s: format version %d, this version reads %d", name, v, snapVersion)
 	}
-	if binary.LittleEndian.Uint64(b[12:]) != uint64(size-snapHeaderBytes) ||
+	if binary.LittleEndian.Uint64(b[12:]) != uint64(len(b)-snapHeaderBytes) ||
 		crc32.Checksum(b[8:], castagnoli) != binary.LittleEndian.Uint32(b[4:]) {
 		return nil, fmt.Errorf("%s at offset %d: checksum does not match", name, snapHeaderBytes)
 	}
