@@ -285,6 +285,19 @@ func TestHomeNodeDown(t *testing.T) {
 	if err := survivor.QueueBind("home", "key", "amq.direct", false, nil); err != nil {
 		t.Errorf("bind: %v", err)
 	}
+	// Nobody is there who could keep what is published now.
+	if err := survivor.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
+	confirm, err := survivor.PublishWithDeferredConfirm("", "home", true, false, amqp.Publishing{Body: []byte("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	if acked, err := confirm.WaitContext(ctx); err != nil || acked {
+		t.Errorf("published: acked %v, %v", acked, err)
+	}
 	c.Nodes[0].Start()
 	c.Nodes[0].AwaitReady()
 	expect(t, dial(t, c.Nodes[2].URL()), "home", 3, 2)

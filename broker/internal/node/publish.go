@@ -107,9 +107,12 @@ func (n *Node) enqueue(groups []gateTarget, m *message.Message, ttl int64, c lan
 		if cmd.link != nil {
 			cmd.link.bytes.Add(int64(len(cmd.bytes)))
 		}
-		if t.hold != nil {
+		switch {
+		case t.gate == nil:
+			n.finish([]laneCommand{cmd}, true)
+		case t.hold != nil:
 			t.hold.add(cmd)
-		} else {
+		default:
 			t.gate.add(cmd)
 		}
 	}
@@ -187,13 +190,14 @@ func dedupe(qs []*metadata.Queue) []*metadata.Queue {
 	return kept
 }
 
-// targets groups queues by where they are. An unreplicated queue whose node is gone
-// gets nothing, as if it were not bound. The caller holds topologyMu.
+// targets groups queues by where they are. A transient queue whose node is gone gets
+// nothing, as if it were not bound; a durable one has nobody to confirm what it gets. The
+// caller holds topologyMu.
 func (n *Node) targets(qs []*metadata.Queue, into []gateTarget) []gateTarget {
 next:
 	for _, q := range qs {
 		g, err := n.gateOfLocked(q)
-		if err != nil {
+		if err != nil && !q.Durable {
 			continue
 		}
 		h := n.holdOf(q.ID)
