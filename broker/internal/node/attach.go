@@ -103,9 +103,10 @@ func (m *shardMachine) attach(e attachEvent) {
 		named[queue.ConsumerKey{Origin: o, ID: a.Spec.ID}] = true
 	}
 	m.endConsumers(func(k queue.ConsumerKey) bool { return k.Origin.Replica == o.Replica && !named[k] })
+	applied := m.shard.LaneAt(o)
 	for _, a := range e.attachment.Consumers {
 		if q := m.shard.Queue(a.Queue); q != nil {
-			q.Attach(newConsumer(o, a.Spec), a.Held)
+			q.Attach(newConsumer(o, a.Spec), a.heldAt(applied))
 			m.used[q.ID] = true
 		}
 	}

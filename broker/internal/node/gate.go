@@ -185,9 +185,28 @@ type attachment struct {
 }
 
 type attached struct {
-	Queue uint64
-	Spec  consumerSpec
-	Held  []queue.Range
+	Queue    uint64
+	Spec     consumerSpec
+	Held     []queue.Range
+	Settling []settling // of what it holds, in the order of the lane
+}
+
+// settling is a command in the lane that settles deliveries.
+type settling struct {
+	Number uint64
+	Seqs   []queue.Range
+}
+
+// heldAt returns what the consumer holds once the lane is applied up to a number: what was
+// returned by then is anybody's.
+func (a *attached) heldAt(applied uint64) []queue.Range {
+	held := a.Held
+	for _, s := range a.Settling {
+		if s.Number <= applied {
+			held = queue.Without(held, s.Seqs)
+		}
+	}
+	return held
 }
 
 // consumerSpec is a consumer as the leader needs to know it.
@@ -204,8 +223,14 @@ type consumerSpec struct {
 
 func (g *gate) attachLocked() {
 	a := attachment{Origin: g.n.origin(), Epoch: g.epoch}
+	under := map[*Consumer][]settling{}
+	for i := range g.waiting {
+		if w := &g.waiting[i]; w.settled != nil {
+			under[w.settled] = append(under[w.settled], settling{g.base + uint64(i), queue.Ranges(w.seqs)})
+		}
+	}
 	for _, c := range g.consumers {
-		a.Consumers = append(a.Consumers, attached{Queue: c.queueID, Spec: c.spec, Held: queue.Ranges(c.holds())})
+		a.Consumers = append(a.Consumers, attached{Queue: c.queueID, Spec: c.spec, Held: queue.Ranges(c.holds()), Settling: under[c]})
 	}
 	if g.leader == g.n.id.Replica {
 		g.n.host.Post(g.group, attachEvent{term: g.term, attachment: a})

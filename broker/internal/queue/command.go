@@ -72,6 +72,33 @@ func Ranges(seqs []uint64) []Range {
 	return rs
 }
 
+// Without returns ranges without those in less; both are sorted.
+func Without(ranges, less []Range) []Range {
+	var left []Range
+	for _, r := range ranges {
+		for _, l := range less {
+			if l.To < r.From {
+				continue
+			}
+			if l.From > r.To {
+				break
+			}
+			if l.From > r.From {
+				left = append(left, Range{r.From, l.From - 1})
+			}
+			if l.To >= r.To {
+				r.From = r.To + 1
+				break
+			}
+			r.From = l.To + 1
+		}
+		if r.From <= r.To {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
 // A command on the wire and in the log, little-endian:
 //
 //	op u8 | length u32 | content

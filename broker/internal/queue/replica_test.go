@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
@@ -314,5 +315,24 @@ func TestSlots(t *testing.T) {
 	s.put(5000, slot{raw: []byte{1}, size: 1, live: true})
 	if seq, _ := s.next(0); seq != 5000 || s.at(4999) != nil || s.at(1) != nil {
 		t.Fatalf("next is %d", seq)
+	}
+}
+
+func TestWithout(t *testing.T) {
+	const most = 6
+	set := func(bits int) (seqs []uint64) {
+		for i := range most {
+			if bits&(1<<i) != 0 {
+				seqs = append(seqs, uint64(i+1))
+			}
+		}
+		return seqs
+	}
+	for a := range 1 << most {
+		for b := range 1 << most {
+			if got, want := Without(Ranges(set(a)), Ranges(set(b))), Ranges(set(a&^b)); !slices.Equal(got, want) {
+				t.Fatalf("%v without %v: %v, want %v", set(a), set(b), got, want)
+			}
+		}
 	}
 }
