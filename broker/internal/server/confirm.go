@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"math/bits"
+	"slices"
 
 	"github.com/warren-mq/warren/broker/internal/amqp"
 	"github.com/warren-mq/warren/broker/internal/fault"
@@ -16,7 +17,8 @@ type confirms struct {
 	low       uint64 // all up to here are settled
 	done      bitset // of those above
 	fresh     []uint64
-	queued    bool // in session.acking
+	nacked    []uint64 // nacks that were sent before the word on older publishes
+	queued    bool     // in session.acking
 }
 
 // bitset is a window on an endless row of bits.
@@ -102,6 +104,9 @@ func (s *session) confirm(ch *channel, n uint64, nack bool) {
 		// The flags are as RabbitMQ sets them. With nothing older open, and no ack of this
 		// turn still to be sent, multiple says the same.
 		c.low = c.done.runFrom(c.low)
+		if c.low < n || len(c.fresh) > 0 {
+			c.nacked = append(c.nacked, n)
+		}
 		s.send(ch.number, &amqp.BasicNack{DeliveryTag: n, Multiple: c.low >= n && len(c.fresh) == 0, Requeue: true})
 	} else {
 		c.fresh = append(c.fresh, n)
@@ -113,7 +118,8 @@ func (s *session) confirm(ch *channel, n uint64, nack bool) {
 }
 
 // flushConfirms sends the confirms of the turn: one frame for the run that leaves no
-// older publish open, one each for those beyond.
+// older publish open, one each for those beyond. No frame covers a nack that went out
+// before it: the Go client takes such a publish for acknowledged.
 func (s *session) flushConfirms() {
 	for i, ch := range s.acking {
 		s.acking[i] = nil
@@ -122,22 +128,35 @@ func (s *session) flushConfirms() {
 			continue
 		}
 		c.queued = false
-		low := c.low
-		c.low = c.done.runFrom(low)
-		var last uint64 // the highest fresh one within the run
+		c.low = c.done.runFrom(c.low)
+		if len(c.nacked) > 0 {
+			slices.Sort(c.nacked)
+			slices.Sort(c.fresh)
+		}
+		var last uint64 // the highest fresh one within the run, or up to the next nack in it
 		within := 0
-		for _, n := range c.fresh {
-			if n <= c.low {
-				last = max(last, n)
-				within++
-			} else {
-				s.ackPublish(ch, n, false)
+		flush := func() {
+			if within > 0 {
+				s.ackPublish(ch, last, within > 1)
 			}
+			last, within = 0, 0
 		}
-		if within > 0 {
-			s.ackPublish(ch, last, within > 1)
+		passed := 0 // nacks
+		for _, n := range c.fresh {
+			if n > c.low {
+				s.ackPublish(ch, n, false)
+				continue
+			}
+			for passed < len(c.nacked) && c.nacked[passed] < n {
+				passed++
+				flush()
+			}
+			last = max(last, n)
+			within++
 		}
+		flush()
 		c.fresh = c.fresh[:0]
+		c.nacked = slices.DeleteFunc(c.nacked, func(n uint64) bool { return n <= c.low })
 	}
 	s.acking = s.acking[:0]
 }
