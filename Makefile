@@ -5,11 +5,12 @@ PATTERN  := $(addprefix ./,$(addsuffix /...,broker libs services))
 FUZZTIME ?= 30s
 N        ?= 2
 CHAOS    ?= 60s
+SEEDS    ?= 1000
 ROUNDS   ?= 5
 COMPOSE  ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check chaos failover bench-vs-rabbitmq oracle interop lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check sim chaos failover bench-vs-rabbitmq oracle interop lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,9 @@ test: ## All tests: vet, every module under the race detector, then end to end
 
 e2e: ## End-to-end tests on real processes
 	go test -count=1 -v -timeout 10m ./services/e2e/...
+
+sim: ## Run SEEDS (1000) clusters on simulated machines with every fault there is; SEED is the first
+	go run ./broker/cmd/sim --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 chaos: build ## Break three brokers at random for CHAOS (60s) and check every message; SEED repeats a run's faults
 	@bin/chaos --for $(CHAOS) $(if $(SEED),--seed $(SEED))

@@ -48,7 +48,8 @@ var layers = map[string][]string{
 	"server":     {"message", "amqp", "node", "proxy"},
 	"management": {"message", "routing", "queue", "metadata", "cluster", "node", "auth", "server", "meter", "metrics"},
 	"metrics":    {"metadata", "node", "meter", "pattern"},
-	"sim":        {"message", "routing", "queue", "metadata", "storage", "raftnode", "cluster", "node"},
+	"sim":        {"storage", "sim/task"},
+	"sim/task":   nil,
 	"arch":       nil,
 
 	"conformance": nil, // tests only
