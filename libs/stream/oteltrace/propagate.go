@@ -194,3 +194,11 @@ func (c carrier) Keys() []string {
 	}
 	return keys
 }
+
+// TraceID is the id of the trace that the headers carry, 32 hex digits; "" when they carry none.
+func TraceID(h stream.Headers) string {
+	if sc := trace.SpanContextFromContext(Extract(context.Background(), h)); sc.IsValid() {
+		return sc.TraceID().String()
+	}
+	return ""
+}
