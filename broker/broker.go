@@ -294,7 +294,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.Definitions != "" {
 		tasks.Go(func() { n.define(ctx) })
 	}
-	pages := management.New(api{n}, management.Config{Logger: n.cfg.Logger, GuestRemote: n.cfg.GuestRemote, Metrics: n.metrics})
+	pages := management.New(api{n}, management.Config{Logger: n.cfg.Logger, GuestRemote: n.cfg.GuestRemote, Metrics: n.metrics, Done: ctx.Done()})
 	api := &http.Server{Handler: pages, ReadHeaderTimeout: headerReadTimeout}
 	served := make(chan error, 1)
 	go func() { served <- api.Serve(n.httpL) }()

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-chi/chi/v5"
@@ -45,6 +46,8 @@ type handler struct {
 	guestRemote bool
 	view        view
 	guard       guard
+	streams     atomic.Int32
+	stopping    <-chan struct{}
 }
 
 // request is a request of a user who has logged in.
@@ -89,11 +92,13 @@ type Config struct {
 	GuestRemote bool
 	// Metrics serves the pages below /metrics.
 	Metrics http.Handler
+	// Done ends what goes on for as long as the client likes.
+	Done <-chan struct{}
 }
 
 // New returns the handler of all paths.
 func New(b Broker, c Config) http.Handler {
-	h := &handler{b: b, log: c.Logger, guestRemote: c.GuestRemote}
+	h := &handler{b: b, log: c.Logger, guestRemote: c.GuestRemote, stopping: c.Done}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))
@@ -118,7 +123,7 @@ func New(b Broker, c Config) http.Handler {
 
 func (h *handler) allRoutes() []route {
 	return slices.Concat(h.clusterRoutes(), h.overviewRoutes(), h.healthRoutes(), h.queueRoutes(), h.exchangeRoutes(), h.bindingRoutes(),
-		h.policyRoutes(), h.parameterRoutes(), h.userRoutes(), h.permissionRoutes(), h.vhostRoutes(), h.connectionRoutes(), h.definitionRoutes())
+		h.policyRoutes(), h.parameterRoutes(), h.userRoutes(), h.permissionRoutes(), h.vhostRoutes(), h.connectionRoutes(), h.definitionRoutes(), h.eventRoutes())
 }
 
 func (h *handler) clusterRoutes() []route {

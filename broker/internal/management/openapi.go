@@ -137,6 +137,8 @@ var requestTexts = map[string]string{
 	"GET /api/definitions/{vhost}":                      "Definitions of a virtual host.",
 	"POST /api/definitions/{vhost}":                     `Add them to a virtual host.|{"queues":[]}`,
 
+	"GET /api/events":                      "What happened lately, the newest first; ?after= is a time in Unix milliseconds.",
+	"GET /api/events/stream":               "Server-sent events: overview every two seconds, and what happens.",
 	"GET /api/feature-flags":               "Feature flags: all are on.",
 	"PUT /api/feature-flags/{name}/enable": "Turn one on, which it is.",
 	"GET /api/deprecated-features":         "None.",

@@ -237,6 +237,9 @@ func (s *State) addVHost(name string) {
 		s.addExchange(v, &Exchange{Name: x[0], Type: x[1], Durable: true})
 	}
 	s.addExchange(v, &Exchange{Name: "amq.rabbitmq.trace", Type: "topic", Durable: true, Internal: true})
+	if name == "/" { // where the cluster's events are published
+		s.addExchange(v, &Exchange{Name: "amq.rabbitmq.event", Type: "topic", Durable: true, Internal: true})
+	}
 }
 
 func (s *State) addExchange(v *VHost, x *Exchange) {

@@ -139,6 +139,9 @@ func (n *Node) alarmOf(replica uint64, a Alarm) {
 	if n.alarms.nodes[replica] == a {
 		return
 	}
+	if replica == n.id.Replica {
+		n.emitAlarms(n.alarms.nodes[replica], a)
+	}
 	n.cfg.Logger.Warn("resource alarm", "replica", replica, "alarm", a.String(), "on", a != 0)
 	if n.alarms.nodes[replica] = a; a == 0 {
 		delete(n.alarms.nodes, replica)

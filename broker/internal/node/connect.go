@@ -46,6 +46,7 @@ func (n *Node) Authenticate(user, password string) (err error) {
 	defer func() {
 		if err != nil {
 			n.meters.churn.loginsBad.Add(1)
+			n.emit("user.authentication.failure", field("name", user), field("error", err.Error()))
 			return
 		}
 		n.meters.churn.loginsGood.Add(1)
@@ -101,6 +102,9 @@ func (n *Node) Connect(ctx context.Context, vhost, user string, info ClientInfo,
 	l.open = true
 	n.meters.churn.connectionsOpened.Add(1)
 	n.linksMu.Unlock()
+	n.emit("user.authentication.success", field("name", user), field("connection_name", info.Name), field("protocol", "AMQP 0-9-1"), field("auth_mechanism", info.Mechanism))
+	n.emit("connection.created", field("name", info.Name), field("user", user), field("vhost", vhost), field("protocol", "AMQP 0-9-1"),
+		field("auth_mechanism", info.Mechanism), field("ssl", info.TLS != nil), field("client_properties", info.Properties))
 	if n.Drained() {
 		l.session.Abort(maintenanceText)
 	}
@@ -174,6 +178,7 @@ func (l *Link) CloseChannel(number uint16) { l.n.removeChannel(l, number) }
 // virtual host is gone.
 func (n *Node) accessChanged() {
 	n.accessVersion.Add(1)
+	n.retrace()
 	n.linksMu.Lock()
 	links := slices.Collect(maps.Keys(n.links))
 	n.linksMu.Unlock()

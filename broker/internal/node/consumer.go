@@ -45,6 +45,7 @@ func (g *gate) deliver(epoch uint32, consumer uint64, ds []queue.Delivery) {
 		return
 	}
 	batch := make([]Delivery, 0, len(ds))
+	traced := c.link.traces()
 	for _, d := range ds {
 		md, err := fromQueue(d)
 		if err != nil {
@@ -52,6 +53,9 @@ func (g *gate) deliver(epoch uint32, consumer uint64, ds []queue.Delivery) {
 			continue
 		}
 		c.hold(d.Seq)
+		if traced {
+			c.link.traceOut(c, &md)
+		}
 		batch = append(batch, md)
 	}
 	c.link.session.Deliver(c, batch)
@@ -146,6 +150,8 @@ func (l *Link) Consume(ctx context.Context, s ConsumeSpec) (*Consumer, error) {
 	l.mu.Lock()
 	l.consumers[c] = struct{}{}
 	l.mu.Unlock()
+	l.n.emit("consumer.created", field("consumer_tag", s.Tag), field("queue", s.Queue), field("vhost", l.vhost), field("connection", l.info.Name),
+		field("channel", int32(s.Channel)), field("ack_required", !s.NoAck), field("exclusive", s.Exclusive), field("prefetch_count", int32(s.Prefetch)), field("arguments", s.Args))
 	return c, nil
 }
 
@@ -161,6 +167,7 @@ func (l *Link) Limit(c *Consumer, prefetch uint16) {
 
 // Cancel ends a subscription. What it holds can still be settled.
 func (l *Link) Cancel(ctx context.Context, c *Consumer) error {
+	l.n.emit("consumer.deleted", field("consumer_tag", c.Tag), field("queue", c.Queue), field("vhost", l.vhost), field("connection", l.info.Name))
 	g := c.gate.Load()
 	g.mu.Lock()
 	c.spec.Ended = true
@@ -246,6 +253,9 @@ func (l *Link) Get(ctx context.Context, queueName string, noAck bool) (c *Consum
 	}
 	if d, err = fromQueue(a.Delivery); err != nil {
 		return nil, d, 0, false, fault.New(fault.Internal, "queue '%s': message %d: %v", queueName, a.Delivery.Seq, err)
+	}
+	if l.traces() {
+		l.traceOut(c, &d)
 	}
 	if !noAck {
 		c.hold(d.Seq)

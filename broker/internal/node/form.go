@@ -25,7 +25,8 @@ type call struct {
 	Reason      string
 	Group       uint64 // block, group
 	Queue, Base uint64
-	History     bool // queues, totals: with samples
+	History     bool  // queues, totals: with samples
+	After       int64 // events
 }
 
 // The calls. Those behind join are answered to members of the cluster only.
@@ -42,6 +43,7 @@ const (
 	callTotals      = "totals"
 	callExchanges   = "exchanges"
 	callMachine     = "machine"
+	callEvents      = "events"
 )
 
 // callReply answers it.
@@ -61,6 +63,7 @@ type callReply struct {
 	Totals      *NodeTotals
 	Exchanges   []ExchangeCounts
 	Machine     *MachineStatus
+	Events      []Event
 }
 
 const (
@@ -87,7 +90,7 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		}
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
-	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance, callTotals, callExchanges, callMachine:
+	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance, callTotals, callExchanges, callMachine, callEvents:
 		if from.ClusterID == r.ClusterID {
 			n.answerMember(c, &r)
 		}
@@ -121,6 +124,8 @@ func (n *Node) answerMember(c call, r *callReply) {
 		r.Totals = new(n.totalsHere(c.History))
 	case callExchanges:
 		r.Exchanges = n.exchangesCounted()
+	case callEvents:
+		r.Events = n.eventsHere(c.After)
 	case callMachine:
 		r.Machine = new(n.machineHere())
 	case callRebalance:
@@ -187,6 +192,7 @@ func (n *Node) run() {
 	n.tasks.Go(n.watchResources)
 	n.tasks.Go(n.watchMembership)
 	n.tasks.Go(n.sample)
+	n.tasks.Go(n.tellEvents)
 	n.control()
 }
 

@@ -45,6 +45,7 @@ func (m *metaMachine) Apply(index uint64, data []byte) {
 	n.holdMoved(r.Changes)
 	n.topologyMu.Unlock()
 	n.topologyChanged(r.Changes)
+	n.commanded(data[24:], &r)
 	if replica == n.id.Replica && incarnation == n.id.Incarnation {
 		n.waitersMu.Lock()
 		w := n.waiters[serial]

@@ -67,6 +67,8 @@ type Node struct {
 	holds   map[uint64]*hold // by queue
 
 	started time.Time
+	events  events
+	traced  atomic.Pointer[map[string]bool] // virtual hosts with a firehose; nil: none
 	meters  meters
 	samples *samples
 
@@ -117,6 +119,7 @@ func open(cfg Config) (*Node, error) {
 	}
 	n.spread.L = &n.spreadMu
 	n.started = n.now()
+	n.events.queue = make(chan any, eventsWaiting)
 	n.alarms.marks, n.alarms.nodes, n.alarms.kick = cfg.Watermarks, map[uint64]Alarm{}, make(chan struct{}, 1)
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.stopped = n.ctx.Done()

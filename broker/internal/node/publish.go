@@ -74,6 +74,9 @@ func (l *Link) prepare(p *Publication) (err error) {
 // follows once every queue has it. routed is false if it goes nowhere: then nothing
 // follows.
 func (l *Link) Send(channel uint16, number uint64, p *Publication) (routed bool) {
+	if l.traces() {
+		l.traceIn(channel, p.Message, p.queues)
+	}
 	l.countPublish(p.Message.Exchange, len(p.Message.Body), len(p.queues))
 	l.groups = l.n.send(p.queues, l.groups[:0], p.Message, p.ttl, func(int) laneCommand {
 		return laneCommand{link: l, channel: channel, number: number}

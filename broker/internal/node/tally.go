@@ -60,6 +60,7 @@ func (n *Node) removeLink(l *Link) {
 	}
 	if l.open {
 		n.meters.churn.connectionsClosed.Add(1)
+		n.emit("connection.closed", field("name", l.info.Name), field("user", l.user), field("vhost", l.vhost))
 	}
 	delete(n.serials, l.owner.Serial)
 	add(n.tally.vhosts, l.vhost, -1)
@@ -77,6 +78,7 @@ func (n *Node) addChannel(l *Link, number uint16, s *ChannelState) {
 	}
 	l.channels[number] = s
 	n.meters.churn.channelsOpened.Add(1)
+	n.emit("channel.created", field("number", int32(number)), field("connection", l.info.Name), field("user", l.user), field("vhost", l.vhost))
 	add(n.tally.channels, l.user, 1)
 	n.tally.all++
 }
@@ -89,6 +91,7 @@ func (n *Node) removeChannel(l *Link, number uint16) {
 		return
 	}
 	n.foldChannel(s)
+	n.emit("channel.closed", field("number", int32(number)), field("connection", l.info.Name))
 	delete(l.channels, number)
 	add(n.tally.channels, l.user, -1)
 	n.tally.all--
