@@ -34,5 +34,8 @@ func Process(ctx context.Context, db *sqldb.DB, consumer, messageID string, f fu
 		}
 		return f(ctx, tx)
 	})
+	if err == nil {
+		countApplied(ctx, consumer, applied)
+	}
 	return applied && err == nil, err
 }

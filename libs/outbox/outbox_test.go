@@ -186,6 +186,7 @@ func TestNothingIsLostAndKeysStayInOrder(t *testing.T) {
 				return nil
 			}
 			drain(t, r)
+			r.lead.resign()
 			next := map[string]int{}
 			for _, m := range pub.got {
 				n := 0

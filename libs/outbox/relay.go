@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/libs/stream"
 )
@@ -22,6 +24,7 @@ const (
 	DefaultCleanInterval   = time.Minute
 	markTimeout            = 10 * time.Second // a stop waits so long for a mark, to spare a duplicate
 	cleanBatch             = 5000
+	leaseTime              = 2 * time.Second // of a leader on SQLite; when it crashed another takes over after so long
 	lastErrorBytesMax      = 500
 )
 
@@ -42,15 +45,19 @@ type RelayConfig struct {
 	InboxRetention     time.Duration // a duplicate is recognised so long
 	CleanInterval      time.Duration
 	Logger             *slog.Logger
+	MeterProvider      metric.MeterProvider // otel's global one when nil
 }
 
-// Relay publishes what the outbox holds. One process's relay works at a time: on PostgreSQL a lock sees to it.
+// Relay publishes what the outbox holds. Any number of processes may run one on the same database: one of them leads and works,
+// the others take over when it goes.
 type Relay struct {
-	db    *sqldb.DB
-	store store
-	pub   Publisher
-	cfg   RelayConfig
-	wake  chan struct{}
+	db      *sqldb.DB
+	store   store
+	lead    leadership
+	pub     Publisher
+	cfg     RelayConfig
+	wake    chan struct{}
+	metrics *metrics
 
 	// crash, in tests, stands for the death of the process between publish and mark.
 	crash func() error
@@ -69,7 +76,8 @@ func NewRelay(db *sqldb.DB, pub Publisher, cfg RelayConfig) *Relay {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	r := &Relay{db: db, store: store{db}, pub: pub, cfg: cfg, wake: make(chan struct{}, 1)}
+	r := &Relay{db: db, store: store{db}, lead: newLeadership(db), pub: pub, cfg: cfg, wake: make(chan struct{}, 1)}
+	r.metrics = newMetrics(cfg.MeterProvider)
 	db.OnCommit(r.Wake)
 	return r
 }
@@ -84,6 +92,8 @@ func (r *Relay) Wake() {
 
 // Run relays until ctx ends. Failures are logged and tried again; it returns nil.
 func (r *Relay) Run(ctx context.Context) error {
+	defer r.metrics.watch(r.db, r.cfg.Logger)()
+	defer r.lead.resign()
 	poll := time.NewTicker(r.cfg.PollInterval)
 	defer poll.Stop()
 	clean := time.NewTicker(r.cfg.CleanInterval)
@@ -110,7 +120,8 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // batch publishes one batch; more tells that another one may be worth it at once.
 func (r *Relay) batch(ctx context.Context) (more bool, err error) {
-	unlock, ours, err := r.store.lock(ctx)
+	unlock, ours, err := r.lead.acquire(ctx)
+	r.metrics.leads(ours)
 	if err != nil || !ours {
 		return false, err
 	}
@@ -122,6 +133,9 @@ func (r *Relay) batch(ctx context.Context) (more bool, err error) {
 	failed := map[string]bool{} // keys that must wait
 	progress := false
 	for _, wave := range waves(rows) {
+		if !r.lead.valid() {
+			return true, nil // it took so long that another may lead by now; what is not sent is still there
+		}
 		sent, err := r.publish(ctx, wave, failed)
 		if err != nil {
 			return false, err
@@ -170,8 +184,10 @@ func (r *Relay) publish(ctx context.Context, wave []row, failed map[string]bool)
 			ms[i] = w.message
 		}
 		pubCtx, cancel := context.WithTimeout(ctx, r.cfg.PublishTimeout)
+		start := time.Now()
 		errs := r.pub.PublishRaw(pubCtx, destination, ms)
 		cancel()
+		r.metrics.published(ctx, destination, errs, time.Since(start))
 		if r.crash != nil {
 			if err := r.crash(); err != nil {
 				return sent, err

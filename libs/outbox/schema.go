@@ -70,7 +70,12 @@ CREATE INDEX IF NOT EXISTS inbox_age ON inbox (processed_ms);`
 	commonDDL = `
 CREATE INDEX IF NOT EXISTS outbox_unsent ON outbox (seq) WHERE sent_ms IS NULL;
 CREATE INDEX IF NOT EXISTS outbox_unsent_key ON outbox (aggregate_key, seq) WHERE sent_ms IS NULL;
-CREATE INDEX IF NOT EXISTS outbox_sent ON outbox (sent_ms) WHERE sent_ms IS NOT NULL;`
+CREATE INDEX IF NOT EXISTS outbox_sent ON outbox (sent_ms) WHERE sent_ms IS NOT NULL;
+CREATE TABLE IF NOT EXISTS outbox_lease (
+	name     TEXT   NOT NULL PRIMARY KEY,
+	holder   TEXT   NOT NULL,
+	until_ms BIGINT NOT NULL
+);`
 )
 
 // DDL returns the statements that make the tables, for a service's own migrations. They may run twice.

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -11,9 +10,6 @@ import (
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/libs/stream"
 )
-
-// relayLockID is the key of PostgreSQL's advisory lock; with hashtext of the schema it is one lock per service.
-const relayLockID = 0x6f757462 // "outb"
 
 // store is the relay's side of the outbox table.
 type store struct{ db *sqldb.DB }
@@ -25,34 +21,6 @@ type row struct {
 	key         string
 	attempts    int
 	message     stream.Raw
-}
-
-// lock makes this relay the only one. On SQLite the file has one owner anyway.
-func (s store) lock(ctx context.Context) (unlock func(), ours bool, err error) {
-	if s.db.Dialect != sqldb.Postgres {
-		return func() {}, true, nil
-	}
-	conn, err := s.db.Writer.Conn(ctx)
-	if err != nil {
-		return nil, false, fmt.Errorf("outbox: lock: %w", err)
-	}
-	row := conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock($1, hashtext(current_schema()))`, relayLockID)
-	if err := row.Scan(&ours); err != nil || !ours {
-		_ = conn.Close()
-		if err != nil {
-			err = fmt.Errorf("outbox: lock: %w", err)
-		}
-		return nil, false, err
-	}
-	return func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), markTimeout)
-		defer cancel()
-		if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1, hashtext(current_schema()))`, relayLockID); err != nil {
-			// A connection that may still hold the lock must not go back to the pool.
-			_ = conn.Raw(func(any) error { return sql.ErrConnDone })
-		}
-		_ = conn.Close()
-	}, true, nil
 }
 
 // load returns the oldest records that may be published: not those that wait after a failure, nor those behind such a one.
@@ -115,17 +83,29 @@ func (s store) fail(ctx context.Context, seq int64, retry time.Time, reason erro
 	return nil
 }
 
-// clean deletes sent records and inbox notes of before the given times, a bounded number per call.
+// clean deletes sent records and inbox notes of before the given times. Each statement deletes a bounded number, so that it
+// holds no lock for long; there are as many of them as it takes.
 func (s store) clean(ctx context.Context, sentBefore, notedBefore time.Time) error {
-	_, err := s.db.Writer.ExecContext(ctx, s.db.Rebind(`DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE sent_ms < ? LIMIT ?)`),
-		sentBefore.UnixMilli(), cleanBatch)
+	err := s.cleanAll(ctx, `DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox WHERE sent_ms < ? LIMIT ?)`, sentBefore)
 	if err != nil {
 		return fmt.Errorf("outbox: clean: %w", err)
 	}
-	_, err = s.db.Writer.ExecContext(ctx, s.db.Rebind(`DELETE FROM inbox WHERE (consumer, message_id) IN
-		(SELECT consumer, message_id FROM inbox WHERE processed_ms < ? LIMIT ?)`), notedBefore.UnixMilli(), cleanBatch)
+	err = s.cleanAll(ctx, `DELETE FROM inbox WHERE (consumer, message_id) IN
+		(SELECT consumer, message_id FROM inbox WHERE processed_ms < ? LIMIT ?)`, notedBefore)
 	if err != nil {
 		return fmt.Errorf("inbox: clean: %w", err)
 	}
 	return nil
+}
+
+func (s store) cleanAll(ctx context.Context, query string, before time.Time) error {
+	for {
+		res, err := s.db.Writer.ExecContext(ctx, s.db.Rebind(query), before.UnixMilli(), cleanBatch)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n < cleanBatch {
+			return err
+		}
+	}
 }
