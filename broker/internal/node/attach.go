@@ -67,9 +67,10 @@ func (m *shardMachine) Handle(event any) {
 	case replicaUp:
 		delete(m.silent, e.replica)
 	case announceEvent:
-		m.n.transport.Send(e.replica, kindLeader, u64s(nil, m.g.ID, m.g.Role().Term))
+		m.announce(e.replica)
 	case configEvent:
 		m.configure(e.queue)
+		m.goOn()
 	case statEvent:
 		e.answer(m.stats())
 	case timeEvent:
@@ -108,8 +109,38 @@ func (m *shardMachine) attach(e attachEvent) {
 		if q := m.shard.Queue(a.Queue); q != nil {
 			q.Attach(newConsumer(o, a.Spec), a.heldAt(applied))
 			m.used[q.ID] = true
+		} else {
+			m.late[lateKey{a.Queue, o.Replica}] = true
 		}
 	}
+}
+
+// lateKey is a queue that the shard did not have when a node named its consumers.
+type lateKey struct{ queue, replica uint64 }
+
+// welcome asks nodes again for their consumers of queues that have come since.
+func (m *shardMachine) welcome() {
+	again := map[uint64]bool{}
+	for k := range m.late {
+		if m.shard.Queue(k.queue) != nil {
+			again[k.replica] = true
+			delete(m.late, k)
+		}
+	}
+	for replica := range again {
+		m.announce(replica)
+	}
+}
+
+// announce tells a node who leads: it says what its consumers hold, and begins its lane
+// anew.
+func (m *shardMachine) announce(replica uint64) {
+	term := m.g.Role().Term
+	if replica == m.n.id.Replica {
+		m.n.gateFrom(m.g.ID, replica).led(replica, term)
+		return
+	}
+	m.n.transport.Send(replica, kindLeader, u64s(nil, m.g.ID, term))
 }
 
 func newConsumer(o queue.Origin, s consumerSpec) *queue.Consumer {
@@ -189,6 +220,7 @@ func (m *shardMachine) tick() {
 			m.n.proposeLater(&metadata.Command{QueueDelete: &metadata.QueueDelete{ID: q.ID}})
 		}
 	})
+	m.goOn()
 	m.buryAgain(now)
 	m.expireRequests(now)
 }

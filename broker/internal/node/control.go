@@ -124,6 +124,7 @@ func (n *Node) syncPeers() {
 	for _, g := range n.allGates() {
 		if _, known := peers[g.home]; g.home != 0 && g.home != n.id.Replica && !known {
 			g.abandon() // that data directory will not come back
+			n.rehome(g)
 		}
 	}
 	n.host.Avoid(avoid)

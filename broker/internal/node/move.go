@@ -57,22 +57,48 @@ func (m *shardMachine) move(q *queue.Queue) {
 	}
 }
 
+// rehome moves this node's consumers of a gate to where their queues begin anew: their
+// node is another than before.
+func (n *Node) rehome(g *gate) {
+	g.mu.Lock()
+	ids := map[uint64]bool{}
+	for _, c := range g.consumers {
+		ids[c.queueID] = true
+	}
+	g.mu.Unlock()
+	for id := range ids {
+		n.topologyMu.RLock()
+		q := n.topology.QueueByID(id)
+		var to gateKey
+		if q != nil {
+			to = n.placeOf(q)
+		}
+		n.topologyMu.RUnlock()
+		if q != nil {
+			n.regateTo(q.ID, n.gate(to))
+		}
+	}
+}
+
 // regate moves this node's consumers of a queue to the group that it moved to; what
 // they hold they keep.
 func (n *Node) regate(q *metadata.Queue) {
 	if q.Group == 0 {
 		return
 	}
-	to := n.gate(gateKey{group: q.Group})
+	n.regateTo(q.ID, n.gate(gateKey{group: q.Group}))
+}
+
+func (n *Node) regateTo(id uint64, to *gate) {
 	var moving []*Consumer
 	for _, g := range n.allGates() {
 		if g == to {
 			continue
 		}
 		g.mu.Lock()
-		for id, c := range g.consumers {
-			if c.queueID == q.ID {
-				delete(g.consumers, id)
+		for number, c := range g.consumers {
+			if c.queueID == id {
+				delete(g.consumers, number)
 				moving = append(moving, c)
 			}
 		}

@@ -37,6 +37,7 @@ type shardMachine struct {
 	toBury   []queue.DeadLetter            // messages to be dead-lettered
 	setting  map[uint64]queue.Config       // configurations on their way to the log
 	used     map[uint64]bool               // queues that have had a consumer
+	late     map[lateKey]bool              // consumers came before their queue
 	getting  map[uint64]map[uint64]request // gets without answer, by queue
 	probe    probe
 }
@@ -46,6 +47,7 @@ type laneIn struct {
 	next  uint64 // the number that comes next
 	acked uint64 // what the origin was told
 	again bool   // tell it again: what it was told was lost
+	waits bool   // for a queue that this node does not know yet
 }
 
 type deadKey struct{ queue, seq uint64 }
@@ -98,6 +100,7 @@ func (m *shardMachine) begin() {
 	m.silent = map[uint64]time.Time{}
 	m.dying = map[deadKey]*burial{}
 	m.used = map[uint64]bool{}
+	m.late = map[lateKey]bool{}
 	m.setting = map[uint64]queue.Config{}
 	m.out = map[uint64]*outbox{}
 	for replica := range m.n.peerReplicas() {
@@ -107,9 +110,8 @@ func (m *shardMachine) begin() {
 	}
 	m.serveAt = m.n.now().Add(attachWindow)
 	m.reconcile()
-	term := m.g.Role().Term
-	m.n.transport.Broadcast(kindLeader, u64s(nil, m.g.ID, term))
-	m.n.gateFrom(m.g.ID, m.n.id.Replica).led(m.n.id.Replica, term)
+	m.n.transport.Broadcast(kindLeader, u64s(nil, m.g.ID, m.g.Role().Term))
+	m.announce(m.n.id.Replica)
 }
 
 // Flush implements raftnode.Machine.
@@ -129,6 +131,9 @@ func (m *shardMachine) Flush() {
 	}
 	if !m.serving && (len(m.awaited) == 0 || m.n.now().After(m.serveAt)) {
 		m.serving = true
+	}
+	if len(m.late) > 0 {
+		m.welcome()
 	}
 	if m.serving {
 		m.dispatch()
@@ -193,6 +198,8 @@ func (m *shardMachine) lane(b laneBatch) {
 	}
 	l.next = max(l.next, applied+1)
 	switch {
+	case l.waits:
+		return
 	case b.first > l.next:
 		m.sendRewind(b.origin, l.next)
 		return
@@ -205,10 +212,47 @@ func (m *shardMachine) lane(b laneBatch) {
 		m.n.cfg.Logger.Error("lane dropped", "group", m.g.ID, "error", err)
 		return
 	}
+	if l.waits = !m.acquaint(commands); l.waits {
+		return
+	}
 	commands = m.shard.Admit(commands)
 	m.grow(len(commands))
 	m.entry = queue.AppendLane(m.entry, b.origin, b.base, l.next, commands)
 	l.next = b.first + b.count
+}
+
+// acquaint begins the queues that commands publish to and the shard does not have yet. It
+// is false if this node, which just came or came back, has not heard of one: what went
+// there now would be confirmed and lost.
+func (m *shardMachine) acquaint(commands []byte) bool {
+	strangers := m.shard.Strangers(commands)
+	if len(strangers) == 0 {
+		return true
+	}
+	m.n.topologyMu.RLock()
+	defer m.n.topologyMu.RUnlock()
+	for _, id := range strangers {
+		switch q := m.n.topology.QueueByID(id); {
+		case q == nil && id > m.n.topology.NextID:
+			return false
+		case q != nil && isAlone(m.g.ID) && m.n.placeOf(q).home != m.n.id.Replica:
+			return false // the publisher knows more of this node than it does itself
+		case q != nil:
+			m.place(q)
+		}
+	}
+	m.addOwn() // before what is published to them
+	return true
+}
+
+// goOn asks for what lanes held back when a queue was not known.
+func (m *shardMachine) goOn() {
+	for o, l := range m.lanes {
+		if l.waits {
+			l.waits = false
+			m.sendRewind(o, l.next)
+		}
+	}
 }
 
 // grow makes room in the entry, or begins the next.
@@ -222,12 +266,17 @@ func (m *shardMachine) grow(n int) {
 	}
 }
 
-func (m *shardMachine) proposeAll() {
+// addOwn puts the leader's own commands into the entry.
+func (m *shardMachine) addOwn() {
 	if len(m.own) > 0 {
 		m.grow(len(m.own))
 		m.entry = queue.AppendLeader(m.entry, m.own)
 		m.own = nil
 	}
+}
+
+func (m *shardMachine) proposeAll() {
+	m.addOwn()
 	if len(m.entry) > 0 {
 		m.entries = append(m.entries, m.entry)
 		m.entry = nil

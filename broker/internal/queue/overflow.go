@@ -10,6 +10,28 @@ func (c *Config) refuses() bool {
 	return c.Overflow != DropHead && (c.MaxLength >= 0 || c.MaxLengthBytes >= 0)
 }
 
+// Strangers returns the queues that messages go to in a lane's commands and that the shard
+// does not have.
+func (s *Shard) Strangers(commands []byte) (ids []uint64) {
+	for rest := commands; len(rest) > 0; {
+		op, content, next, err := cutCommand(rest)
+		if err != nil {
+			return ids // as its Apply will say
+		}
+		rest = next
+		if op != OpEnqueue {
+			continue
+		}
+		n := int(binary.LittleEndian.Uint16(content))
+		for b := content[2 : 2+8*n]; len(b) > 0; b = b[8:] {
+			if id := binary.LittleEndian.Uint64(b); s.queues[id] == nil {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
 // Admit returns a lane's commands as the leader proposes them: where a queue is full and
 // refuses more, the enqueue becomes one that says so. Only the leader can tell, since it
 // alone knows what is ready; what it decides is logged, so that the origin hears of it

@@ -336,3 +336,17 @@ func TestWithout(t *testing.T) {
 		}
 	}
 }
+
+func TestStrangers(t *testing.T) {
+	s := NewShard()
+	s.Apply(AppendLeader(BeginEntry(nil), AppendSet(nil, 2, plain())))
+	m := &message.Message{Body: []byte("a")}
+	var lane []byte
+	for _, to := range [][]uint64{{1, 2}, {2}, {3}} {
+		lane = AppendEnqueue(lane, to, 0, -1, m)
+	}
+	lane = AppendSettle(lane, 4, []Range{{1, 1}})
+	if got := s.Strangers(lane); !slices.Equal(got, []uint64{1, 3}) {
+		t.Fatalf("strangers %v, want those that messages go to and that are not there: 1, 3", got)
+	}
+}
