@@ -157,6 +157,8 @@ func (c *config) simulate(ctx context.Context, stdout, stderr io.Writer) (violat
 		total.Add(r.Counts)
 		if len(r.Wrong) > 0 {
 			bad, log = append(bad, r.Result), r.log
+			first, _, _ := strings.Cut(r.Wrong[0], "\n")
+			fmt.Fprintf(stderr, "seed %d failed: %s\n", r.Seed, first)
 		} else if c.Seeds == 1 {
 			log = r.log
 		}

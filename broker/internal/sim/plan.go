@@ -183,6 +183,7 @@ func (s *scenario) inject(f fault) {
 			w.logf("%v", err)
 		}
 		s.excused[f.Node] = true
+		s.excuseUnreplicated()
 	case faultClock:
 		m.skew += between(r, -clockJumpMax, clockJumpMax)
 	}

@@ -180,14 +180,20 @@ func (s *scenario) ended(p *process) {
 	case i >= 0 && strings.Contains(why, damaged):
 		s.w.logf("%s gets an empty disk", p.m.name)
 		p.m.disk.mem = storage.NewMemFS()
-		for _, q := range queues {
-			if !q.Replicated {
-				s.ledger.excuse(q.Name)
-			}
-		}
+		s.excuseUnreplicated()
 	}
 	if i >= 0 {
 		s.w.after(cmp.Or(s.rest[i], restartAfter), func() { s.startNode(i) })
 		s.rest[i] = 0
+	}
+}
+
+// excuseUnreplicated gives up what was sent so far to queues that are on one disk only,
+// which may be the damaged one.
+func (s *scenario) excuseUnreplicated() {
+	for _, q := range queues {
+		if !q.Replicated {
+			s.ledger.excuse(q.Name)
+		}
 	}
 }

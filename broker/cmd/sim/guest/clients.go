@@ -139,12 +139,23 @@ func (c *clients) publish(q task.Queue) error {
 		return err
 	}
 	confirms := ch.NotifyPublish(make(chan amqp.Confirmation, 2*confirmMax))
+	returns := ch.NotifyReturn(make(chan amqp.Return, 2*confirmMax))
+	returned := map[string]bool{}
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	waiting := map[uint64]int{}
 	settle := func(k amqp.Confirmation, ok bool) bool {
 		if ok {
+			for more := true; more; { // they come before their confirms
+				select {
+				case r, ok := <-returns:
+					more = ok
+					returned[r.MessageId] = ok
+				default:
+					more = false
+				}
+			}
 			kind := task.Confirmed
-			if !k.Ack {
+			if !k.Ack || returned[strconv.Itoa(waiting[k.DeliveryTag])] {
 				kind = task.Refused
 			}
 			tell(task.Record{Kind: kind, Queue: q.Name, Publisher: name, Number: waiting[k.DeliveryTag]})
@@ -181,7 +192,9 @@ func (c *clients) publish(q task.Queue) error {
 		tell(task.Record{Kind: task.Sent, Queue: q.Name, Publisher: name, Number: n})
 		waiting[tag] = n
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		err := ch.PublishWithContext(ctx, "", q.Name, false, false, amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte(body)})
+		err := ch.PublishWithContext(ctx, "", q.Name, true, false, amqp.Publishing{
+			DeliveryMode: amqp.Persistent, MessageId: strconv.Itoa(n), Body: []byte(body),
+		})
 		cancel()
 		if err != nil {
 			return err

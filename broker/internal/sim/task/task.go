@@ -58,7 +58,7 @@ type Kind string
 const (
 	Sent      Kind = "sent"
 	Confirmed Kind = "confirmed"
-	Refused   Kind = "refused" // nacked
+	Refused   Kind = "refused" // nacked, or returned
 	Taken     Kind = "taken"
 	Acked     Kind = "acked"    // taken out for good
 	Returned  Kind = "returned" // requeued
