@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/warren-mq/warren/libs/stream"
@@ -19,37 +20,65 @@ type letter struct {
 	mandatory     bool
 	msg           amqp.Publishing
 
-	returned *amqp.Return  // set before settled by the reader of returns
-	settled  chan struct{} // closed when err is final
+	group    *group       // that waits for it
+	returned *amqp.Return // set before it is settled by the reader of returns
+	settled  atomic.Bool  // err is final
 	err      error
 }
 
 func newLetter(exchange, key string, mandatory bool, msg amqp.Publishing) *letter {
-	return &letter{exchange: exchange, key: key, mandatory: mandatory, msg: msg, settled: make(chan struct{})}
+	return &letter{exchange: exchange, key: key, mandatory: mandatory, msg: msg}
 }
+
+// again is the letter for another attempt: the old one may yet be settled by its old channel.
+func (l *letter) again() *letter { return newLetter(l.exchange, l.key, l.mandatory, l.msg) }
 
 func (l *letter) settle(err error) {
 	l.err = err
-	close(l.settled)
+	l.settled.Store(true)
+	l.group.less()
 }
 
-// confirms is one channel in confirm mode. One goroutine writes, another reads the broker's answers; many callers share both,
-// so that their confirms travel together.
+// group is letters that are waited for together.
+type group struct {
+	left atomic.Int64
+	done chan struct{} // closed when none is left
+}
+
+// newGroup is held by its maker until less is called once.
+func newGroup() *group {
+	g := &group{done: make(chan struct{})}
+	g.left.Store(1)
+	return g
+}
+
+func (g *group) less() {
+	if g.left.Add(-1) == 0 {
+		close(g.done)
+	}
+}
+
+// confirms is one channel in confirm mode. Many callers write, one goroutine reads the broker's answers.
 type confirms struct {
-	ch      *amqp.Channel
-	letters chan *letter  // to the writer
-	window  chan struct{} // a slot for every unconfirmed letter
-	dead    chan struct{} // closed when the channel is gone and every written letter is settled
-	cause   error         // why, readable after dead
-	wg      sync.WaitGroup
+	ch     *amqp.Channel
+	out    *coalescer
+	window chan struct{} // a slot for every unconfirmed letter
+	gone   chan struct{} // closed when the broker's answers have ended
+	dead   chan struct{} // closed when the channel is gone and every written letter is settled
+	cause  error         // why, readable after dead
+	wg     sync.WaitGroup
+
+	writing sync.Mutex // one publish after another: delivery tags count what is written. Taken before mu
+	tag     uint64     // of the last letter
 
 	mu      sync.Mutex
-	pending map[uint64]*letter
+	pending []*letter // by tag modulo its length, which is the window's: the client reports confirms in the order of tags
+	buried  bool
 }
 
-// openConfirms opens the channel on conn. It lives until the channel dies or close is called.
-func openConfirms(conn *amqp.Connection, inFlightMax int) (*confirms, error) {
-	ch, err := conn.Channel()
+// openConfirms opens the channel on l. It lives until the channel dies or close is called.
+func openConfirms(l live, inFlightMax int) (*confirms, error) {
+	ch, err := l.conn.Channel()
 	if err != nil {
 		return nil, err
 	}
@@ -58,55 +87,77 @@ func openConfirms(conn *amqp.Connection, inFlightMax int) (*confirms, error) {
 		return nil, err
 	}
 	c := &confirms{
-		ch: ch, letters: make(chan *letter), window: make(chan struct{}, inFlightMax),
-		dead: make(chan struct{}), pending: map[uint64]*letter{},
+		ch: ch, out: l.out, window: make(chan struct{}, inFlightMax), gone: make(chan struct{}), dead: make(chan struct{}),
+		pending: make([]*letter, inFlightMax),
 	}
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	returns := ch.NotifyReturn(make(chan amqp.Return, inFlightMax))
 	acks := ch.NotifyPublish(make(chan amqp.Confirmation, inFlightMax))
-	gone := make(chan struct{})
-	c.wg.Go(func() { c.write(gone) })
 	c.wg.Go(func() {
 		c.read(acks, returns)
-		close(gone)
+		close(c.gone)
 		c.bury(closed)
 	})
 	return c, nil
 }
 
-// write numbers and sends the letters, one after another: delivery tags count what is written.
-func (c *confirms) write(gone <-chan struct{}) {
-	for tag := uint64(1); ; tag++ {
+// send writes a letter. An error means it was not written.
+func (c *confirms) send(ctx context.Context, l *letter) error {
+	select {
+	case c.window <- struct{}{}:
+	default:
 		select {
 		case c.window <- struct{}{}:
-		case <-gone:
-			return
+		case <-c.gone:
+			return errUnsettled
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if err := c.room(ctx); err != nil {
+		<-c.window
+		return err
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if !c.register(l) {
+		<-c.window
+		return errUnsettled
+	}
+	if err := c.ch.Publish(l.exchange, l.key, l.mandatory, false, l.msg); err != nil {
+		// The socket or the channel is gone; the reader notices too and settles the letter.
+		_ = c.ch.Close()
+	}
+	return nil
+}
+
+// room waits until the socket takes more.
+func (c *confirms) room(ctx context.Context) error {
+	for {
+		full, flushed := c.out.full()
+		if !full {
+			return nil
 		}
 		select {
-		case l := <-c.letters:
-			if !c.register(tag, l) {
-				return
-			}
-			if err := c.ch.Publish(l.exchange, l.key, l.mandatory, false, l.msg); err != nil {
-				// The socket or the channel is gone; the reader notices too and settles the letter.
-				_ = c.ch.Close()
-				return
-			}
-		case <-gone:
-			return
+		case <-flushed:
+		case <-c.gone:
+			return errUnsettled
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
-// register expects a confirm for the letter; false when the channel is gone already.
-func (c *confirms) register(tag uint64, l *letter) bool {
+// register expects a confirm for the letter; false when the channel is gone already. The caller holds writing.
+func (c *confirms) register(l *letter) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending == nil {
-		l.settle(errUnsettled)
+	if c.buried {
 		return false
 	}
-	c.pending[tag] = l
+	c.tag++
+	l.group.left.Add(1)
+	c.pending[c.tag%uint64(len(c.pending))] = l
 	return true
 }
 
@@ -149,21 +200,21 @@ func (c *confirms) matchAll(returns <-chan amqp.Return) {
 func (c *confirms) match(r amqp.Return) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var oldest uint64
-	for tag, l := range c.pending {
-		if l.returned == nil && l.msg.MessageId == r.MessageId && l.exchange == r.Exchange && l.key == r.RoutingKey && (oldest == 0 || tag < oldest) {
-			oldest = tag
+	n := uint64(len(c.pending))
+	for tag := c.tag + 1; tag <= c.tag+n; tag++ { // the ring, from its oldest slot
+		l := c.pending[tag%n]
+		if l != nil && l.returned == nil && l.msg.MessageId == r.MessageId && l.exchange == r.Exchange && l.key == r.RoutingKey {
+			l.returned = &r
+			return
 		}
-	}
-	if oldest != 0 {
-		c.pending[oldest].returned = &r
 	}
 }
 
 func (c *confirms) confirmed(a amqp.Confirmation) {
 	c.mu.Lock()
-	l := c.pending[a.DeliveryTag]
-	delete(c.pending, a.DeliveryTag)
+	slot := &c.pending[a.DeliveryTag%uint64(len(c.pending))]
+	l := *slot
+	*slot = nil
 	c.mu.Unlock()
 	if l == nil {
 		return
@@ -188,26 +239,16 @@ func (c *confirms) bury(closed <-chan *amqp.Error) {
 	_ = c.ch.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.buried = true
 	for _, l := range c.pending {
-		l.settle(errUnsettled)
+		if l != nil {
+			l.settle(errUnsettled)
+		}
 	}
-	c.pending = nil
 	close(c.dead)
 }
 
-// send hands a letter to the writer. An error means it was not written.
-func (c *confirms) send(ctx context.Context, l *letter) error {
-	select {
-	case c.letters <- l:
-		return nil
-	case <-c.dead:
-		return errUnsettled
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// close ends the channel and waits for both goroutines.
+// close ends the channel and waits for its reader.
 func (c *confirms) close() {
 	_ = c.ch.Close()
 	c.wg.Wait()

@@ -79,10 +79,11 @@ func (c *consumer) run() {
 
 // open declares and starts to consume.
 func (c *consumer) open() (*session, error) {
-	conn, err := c.link.await(c.taking)
+	l, err := c.link.await(c.taking)
 	if err != nil {
 		return nil, err
 	}
+	conn := l.conn
 	odd, err := declare(c.taking, conn, c.topo, c.cfg.Logger)
 	if err != nil {
 		return nil, err

@@ -18,10 +18,16 @@ type link struct {
 	cfg  Config
 
 	mu      sync.Mutex
-	conn    *amqp.Connection // nil while there is none
-	blocked string           // the broker's reason, "" when publishing is welcome
+	live    live   // its conn is nil while there is none
+	blocked string // the broker's reason, "" when publishing is welcome
 	lastErr error
 	changed chan struct{} // closed and replaced at every change of the above
+}
+
+// live is an open connection and the socket below it.
+type live struct {
+	conn *amqp.Connection
+	out  *coalescer
 }
 
 func newLink(cfg Config, name string) *link {
@@ -35,7 +41,7 @@ func (l *link) run(ctx context.Context) {
 		address := l.cfg.Addresses[i%len(l.cfg.Addresses)]
 		conn, socket, err := l.dial(ctx, address)
 		if err != nil {
-			l.set(nil, "", err)
+			l.set(live{}, "", err)
 			l.cfg.Logger.DebugContext(ctx, "connect failed", "link", l.name, "error", err)
 			b.pause(ctx)
 			continue
@@ -55,8 +61,8 @@ func (l *link) run(ctx context.Context) {
 }
 
 // dial opens a connection. The socket is returned too: closing it is the only way to end a write that the broker blocks.
-func (l *link) dial(ctx context.Context, address string) (*amqp.Connection, net.Conn, error) {
-	var socket net.Conn
+func (l *link) dial(ctx context.Context, address string) (*amqp.Connection, *coalescer, error) {
+	var socket *coalescer
 	props := amqp.NewConnectionProperties()
 	props.SetClientConnectionName(l.name)
 	props["product"] = "warren stream"
@@ -69,10 +75,10 @@ func (l *link) dial(ctx context.Context, address string) (*amqp.Connection, net.
 			if err != nil {
 				return nil, err
 			}
-			socket = c
+			socket = newCoalescer(c)
 			release = context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })
 			// The client lifts the deadline when the handshake is over.
-			return c, c.SetDeadline(time.Now().Add(l.cfg.ConnectTimeout))
+			return socket, c.SetDeadline(time.Now().Add(l.cfg.ConnectTimeout))
 		},
 	})
 	if release != nil {
@@ -88,10 +94,10 @@ func (l *link) dial(ctx context.Context, address string) (*amqp.Connection, net.
 }
 
 // watch offers conn to the bindings until it dies or ctx ends, and leaves it closed.
-func (l *link) watch(ctx context.Context, conn *amqp.Connection, socket net.Conn) error {
+func (l *link) watch(ctx context.Context, conn *amqp.Connection, socket *coalescer) error {
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 1))
-	l.set(conn, "", nil)
+	l.set(live{conn, socket}, "", nil)
 	for {
 		select {
 		case b, ok := <-blocked:
@@ -104,16 +110,17 @@ func (l *link) watch(ctx context.Context, conn *amqp.Connection, socket net.Conn
 				reason = "blocked by the broker: " + b.Reason
 				l.cfg.Logger.WarnContext(ctx, "publishing is blocked", "link", l.name, "reason", b.Reason)
 			}
-			l.set(conn, reason, nil)
+			l.set(live{conn, socket}, reason, nil)
 		case e := <-closed:
 			err := errors.New("connection closed")
 			if e != nil {
 				err = e
 			}
-			l.set(nil, "", err)
+			_ = socket.Close() // the client has, but a broken one leaves that open
+			l.set(live{}, "", err)
 			return err
 		case <-ctx.Done():
-			l.set(nil, "", ctx.Err())
+			l.set(live{}, "", ctx.Err())
 			force := time.AfterFunc(closeTimeout, func() { _ = socket.Close() })
 			defer force.Stop()
 			_ = conn.CloseDeadline(time.Now().Add(closeTimeout)) // it is over either way
@@ -122,10 +129,10 @@ func (l *link) watch(ctx context.Context, conn *amqp.Connection, socket net.Conn
 	}
 }
 
-func (l *link) set(conn *amqp.Connection, blocked string, err error) {
+func (l *link) set(now live, blocked string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn, l.blocked = conn, blocked
+	l.live, l.blocked = now, blocked
 	if err != nil {
 		l.lastErr = err
 	}
@@ -134,18 +141,18 @@ func (l *link) set(conn *amqp.Connection, blocked string, err error) {
 }
 
 // await returns the live connection, waiting for one until ctx ends.
-func (l *link) await(ctx context.Context) (*amqp.Connection, error) {
+func (l *link) await(ctx context.Context) (live, error) {
 	for {
 		l.mu.Lock()
-		conn, changed := l.conn, l.changed
+		now, changed := l.live, l.changed
 		l.mu.Unlock()
-		if conn != nil && !conn.IsClosed() {
-			return conn, nil
+		if now.conn != nil && !now.conn.IsClosed() {
+			return now, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return live{}, ctx.Err()
 		}
 	}
 }

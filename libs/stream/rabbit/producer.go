@@ -47,15 +47,15 @@ func (o *outlet) run(ctx context.Context) {
 
 // session is the life of one channel; up tells whether it was usable.
 func (o *outlet) session(ctx context.Context) (up bool, err error) {
-	conn, err := o.link.await(ctx)
+	l, err := o.link.await(ctx)
 	if err != nil {
 		return false, err
 	}
-	odd, err := declare(ctx, conn, o.topo, o.cfg.Logger)
+	odd, err := declare(ctx, l.conn, o.topo, o.cfg.Logger)
 	if err != nil {
 		return false, err
 	}
-	c, err := openConfirms(conn, o.cfg.InFlightMax)
+	c, err := openConfirms(l, o.cfg.InFlightMax)
 	if err != nil {
 		return false, err
 	}
@@ -133,58 +133,42 @@ func (o *outlet) deliver(ctx context.Context, letters []*letter) []error {
 
 // round writes the open letters on c and returns those to be sent again.
 func (o *outlet) round(ctx context.Context, c *confirms, letters []*letter, open []int, sent []bool, errs []error) (again []int) {
+	g := newGroup()
 	written := 0
 	var sendErr error
 	for _, i := range open {
-		if sent[i] { // the old one may yet be settled by its old channel
-			letters[i] = newLetter(letters[i].exchange, letters[i].key, letters[i].mandatory, letters[i].msg)
+		if sent[i] {
+			letters[i] = letters[i].again()
 		}
+		letters[i].group = g
 		if sendErr = c.send(ctx, letters[i]); sendErr != nil {
 			break
 		}
 		sent[i] = true
 		written++
 	}
+	g.less()
+	select {
+	case <-g.done: // all have their fate, or the channel died and every one was told so
+	case <-ctx.Done():
+	}
 	for n, i := range open {
-		switch {
+		switch l := letters[i]; {
 		case n >= written && errors.Is(sendErr, errUnsettled):
 			again = append(again, i)
 		case n >= written && sent[i]:
 			errs[i] = fmt.Errorf("%w: %w", stream.ErrUnknownOutcome, sendErr)
 		case n >= written:
 			errs[i] = fmt.Errorf("%w: %w", stream.ErrUnavailable, sendErr)
+		case !l.settled.Load():
+			errs[i] = fmt.Errorf("%w: %w", stream.ErrUnknownOutcome, ctx.Err())
+		case errors.Is(l.err, errUnsettled):
+			again = append(again, i)
 		default:
-			if errs[i] = c.fate(ctx, letters[i]); errors.Is(errs[i], errUnsettled) {
-				again = append(again, i)
-			}
+			errs[i] = l.err
 		}
 	}
 	return again
-}
-
-func (l *letter) isSettled() bool {
-	select {
-	case <-l.settled:
-		return true
-	default:
-		return false
-	}
-}
-
-// fate waits for the letter's end.
-func (c *confirms) fate(ctx context.Context, l *letter) error {
-	select {
-	case <-l.settled:
-		return l.err
-	case <-c.dead:
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", stream.ErrUnknownOutcome, ctx.Err())
-	}
-	// Everything that was written is settled before dead; a letter that the writer took last may have missed the channel.
-	if l.isSettled() {
-		return l.err
-	}
-	return errUnsettled
 }
 
 // producer is the outlet of a binding.
