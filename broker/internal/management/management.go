@@ -110,6 +110,9 @@ func New(b Broker, c Config) http.Handler {
 		write(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	r.Get("/api/openapi.json", h.openapi)
+	pages := console()
+	r.Get("/", pages.ServeHTTP)
+	r.Get("/{file}", pages.ServeHTTP)
 	if c.Metrics != nil {
 		r.Handle("/metrics", c.Metrics)
 		r.Handle("/metrics/*", c.Metrics)
