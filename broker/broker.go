@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/warren-mq/warren/broker/internal/certs"
 	"github.com/warren-mq/warren/broker/internal/cluster"
 	"github.com/warren-mq/warren/broker/internal/management"
@@ -24,6 +26,7 @@ import (
 	"github.com/warren-mq/warren/broker/internal/node"
 	"github.com/warren-mq/warren/broker/internal/server"
 	"github.com/warren-mq/warren/broker/internal/storage"
+	"github.com/warren-mq/warren/broker/internal/tracing"
 )
 
 // Version is the broker's version, as clients and tools see it.
@@ -87,6 +90,10 @@ type Config struct {
 	// node has come up: once for each content, whichever node of the cluster does it.
 	Definitions string
 
+	// Traces is where the broker's own spans go, of messages whose publishers sampled them:
+	// an OTLP/HTTP address such as http://localhost:4318. "": nowhere; they are not made.
+	Traces string
+
 	// MetricsTop is of how many queues, those with the most messages, the metrics tell one
 	// by one: 20 if 0, none if negative. MetricsQueues is an expression of names of queues of
 	// which they always do.
@@ -104,9 +111,14 @@ type Config struct {
 	// SegmentBytes is the size of the write-ahead log's files, at least three of them: 64 MiB.
 	SegmentBytes int64
 
+	exporter sdktrace.SpanExporter
+
 	fs  storage.FS
 	net cluster.Network
 }
+
+// TracesTo gives the broker's own spans to an exporter, instead of to the address Traces.
+func (c *Config) TracesTo(e sdktrace.SpanExporter) { c.exporter = e }
 
 // OverFS puts a file system between the node and its disk: the broker's own tests let it
 // fail.
@@ -118,6 +130,9 @@ func (c *Config) OverNetwork(n cluster.Network) { c.net = n }
 
 // MessageBytesLimit is the largest body that a node can be set to take.
 const MessageBytesLimit = 512 << 20
+
+// traceService is the service that the broker's spans are of.
+const traceService = "broker"
 
 // Limits of the node's own servers.
 const (
@@ -152,6 +167,7 @@ type Node struct {
 	cfg         Config
 	definitions []byte
 	metrics     http.Handler
+	tracer      *tracing.Tracer // nil: no spans
 
 	mu      sync.Mutex
 	inner   *node.Node
@@ -186,6 +202,10 @@ func New(cfg Config) (*Node, error) {
 			err = fmt.Errorf("queues in the metrics: %w", err)
 		}
 	}
+	if err == nil && (cfg.Traces != "" || cfg.exporter != nil) {
+		tc := tracing.Config{Service: traceService, Version: Version, Node: cfg.Name, Endpoint: cfg.Traces, Exporter: cfg.exporter}
+		n.tracer, err = tracing.New(context.Background(), tc)
+	}
 	if err == nil {
 		err = n.open()
 	}
@@ -198,11 +218,16 @@ func New(cfg Config) (*Node, error) {
 // open starts the inner node.
 func (n *Node) open() error {
 	c := &n.cfg
+	var tracer node.Tracer // nil: no spans
+	if n.tracer != nil {
+		tracer = n.tracer
+	}
 	inner, err := node.Open(node.Config{
 		Name: c.Name, DataDir: c.DataDir, FS: c.fs, Network: c.net, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
 		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
 		Watermarks:      node.Watermarks{Memory: c.MemoryLimit, DiskFree: c.DiskFreeLimit},
 		ConsumerTimeout: c.ConsumerTimeout,
+		Tracer:          tracer,
 		MemtableBytes:   c.MemtableBytes, SegmentBytes: c.SegmentBytes,
 		GuestPassword: c.GuestPassword, GroupsPerNode: c.GroupsPerNode, ChannelsMax: c.ChannelsMax, VHostsMax: c.VHostsMax, Logger: c.Logger.With("node", c.Name),
 	})
@@ -315,6 +340,11 @@ func (n *Node) Run(ctx context.Context) error {
 	stop, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancelStop()
 	err = errors.Join(err, api.Shutdown(stop))
+	if n.tracer != nil {
+		if e := n.tracer.Shutdown(stop); e != nil {
+			n.cfg.Logger.Warn("the last spans are lost", "error", e)
+		}
+	}
 	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
 		err = errors.Join(err, fmt.Errorf("management API: %w", e))
 	}

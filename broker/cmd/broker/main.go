@@ -67,6 +67,7 @@ type runCmd struct {
 	MemoryLimit   size          `help:"Memory in use, such as 512MiB, past which nobody may publish; 0: 60% of what there is." default:"0" env:"WARREN_MEMORY_LIMIT"`
 	DiskFreeLimit size          `help:"Free disk space below which nobody may publish." default:"200MiB" env:"WARREN_DISK_FREE_LIMIT"`
 	Definitions   string        `help:"File with definitions, as the management API exports them, to import when the node has come up; once for each content." env:"WARREN_DEFINITIONS" type:"path"`
+	Traces        string        `help:"OTLP/HTTP address for the broker's own spans of sampled messages, such as http://127.0.0.1:4318; empty: none." env:"WARREN_TRACES"`
 	MetricsTop    int           `help:"Of how many queues, those with the most messages, the metrics tell one by one; -1: of none." default:"20" env:"WARREN_METRICS_TOP"`
 	MetricsQueues string        `help:"Expression of names of queues of which the metrics always tell." env:"WARREN_METRICS_QUEUES"`
 	Memtable      size          `name:"memtable-size" help:"Messages kept in memory, besides the log, until they are written to files of their own." default:"32MiB" env:"WARREN_MEMTABLE_SIZE"`
@@ -165,6 +166,7 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 		TrustedProxies: r.ProxyFrom,
 		MemoryLimit:    uint64(r.MemoryLimit), DiskFreeLimit: uint64(r.DiskFreeLimit),
 		Definitions:   r.Definitions,
+		Traces:        r.Traces,
 		MetricsTop:    r.MetricsTop,
 		MetricsQueues: r.MetricsQueues,
 		MemtableBytes: int64(r.Memtable), MessageBytesMax: int(r.MessageMax), ConsumerTimeout: r.AckTimeout,

@@ -118,6 +118,9 @@ func work(t *testing.T, c *brokertest.Cluster) {
 		}()
 	}
 	ch := open(c.Nodes[1], "order-service")
+	if err := ch.Confirm(false); err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	t.Cleanup(func() { stop(); <-ended })

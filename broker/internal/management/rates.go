@@ -64,7 +64,7 @@ func details(rate float64, history []node.Sample, s span, value func(*node.Sampl
 		if history[i].At > at {
 			break // before the first sample
 		}
-		v := value(&history[i])
+		v := between(history, i, at, value)
 		if len(samples) == 0 {
 			last = v
 		}
@@ -80,6 +80,16 @@ func details(rate float64, history []node.Sample, s span, value func(*node.Sampl
 		}
 	}
 	return d
+}
+
+// between returns a value at a time from that of sample i on, on the line to the next one.
+func between(history []node.Sample, i int, at int64, value func(*node.Sample) uint64) uint64 {
+	v := value(&history[i])
+	if i+1 == len(history) || at <= history[i].At {
+		return v
+	}
+	next, share := value(&history[i+1]), float64(at-history[i].At)/float64(history[i+1].At-history[i].At)
+	return uint64(float64(v) + share*(float64(next)-float64(v)) + 0.5)
 }
 
 func round(v float64) float64 { return float64(int64(v*100+0.5)) / 100 }

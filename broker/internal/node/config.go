@@ -46,7 +46,10 @@ type Config struct {
 	Workers       int    // loops that drive the groups; one for each core, at most 4
 	GroupsPerNode int    // placement groups; 16
 	SegmentBytes  int64  // of the write-ahead log; 64 MiB
-	MemtableBytes int64  // of messages in memory that are in no run file yet; 32 MiB
+	// Tracer takes the broker's own spans; nil: there are none.
+	Tracer Tracer
+
+	MemtableBytes int64 // of messages in memory that are in no run file yet; 32 MiB
 	Logger        *slog.Logger
 }
 

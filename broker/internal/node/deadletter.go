@@ -58,6 +58,9 @@ func (m *shardMachine) bury(key deadKey, b *burial) {
 	b.again = time.Time{}
 	m.dying[key] = b
 	done := func(f fate) { m.n.host.Post(m.g.ID, buriedEvent{key, f}) }
+	if m.n.cfg.Tracer != nil {
+		done = m.n.tracedBurial(&b.DeadLetter, done)
+	}
 	if !m.n.bury(b.DeadLetter, done) {
 		done(nowhere)
 	}

@@ -40,14 +40,16 @@ type laneCommand struct {
 	settled *Consumer // whose deliveries seqs it settles
 	seqs    []uint64
 	done    func(lost bool)
-	refused bool // a queue that is full did not take it
+	trace   *publishTrace // of a publish that is sampled
+	refused bool          // a queue that is full did not take it
 }
 
 // fan counts the groups that one publish still waits for.
 type fan struct {
-	mu   sync.Mutex
-	left int
-	nack bool
+	mu    sync.Mutex
+	left  int
+	lanes int // of them in all
+	nack  bool
 }
 
 // finished notes one group's answer; last is true for the last of them.
@@ -318,6 +320,9 @@ func (n *Node) finish(done []laneCommand, lost bool) {
 			continue
 		}
 		c.link.release(len(c.bytes))
+		if c.trace != nil {
+			c.trace.finished(c.fan, nack)
+		}
 		if c.number == 0 {
 			continue
 		}

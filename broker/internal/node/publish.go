@@ -78,8 +78,12 @@ func (l *Link) Send(channel uint16, number uint64, p *Publication) (routed bool)
 		l.traceIn(channel, p.Message, p.queues)
 	}
 	l.countPublish(p.Message.Exchange, len(p.Message.Body), len(p.queues))
+	var t *publishTrace
+	if l.n.cfg.Tracer != nil {
+		t = l.tracedPublish(p)
+	}
 	l.groups = l.n.send(p.queues, l.groups[:0], p.Message, p.ttl, func(int) laneCommand {
-		return laneCommand{link: l, channel: channel, number: number}
+		return laneCommand{link: l, channel: channel, number: number, trace: t}
 	})
 	return len(l.groups) > 0
 }
@@ -98,8 +102,8 @@ func (n *Node) send(qs []*metadata.Queue, into []gateTarget, m *message.Message,
 
 // enqueue puts a message into the lanes of all its groups; c says who waits.
 func (n *Node) enqueue(groups []gateTarget, m *message.Message, ttl int64, c laneCommand) {
-	if len(groups) > 1 && c.number != 0 {
-		c.fan = &fan{left: len(groups)}
+	if len(groups) > 1 && (c.number != 0 || c.trace != nil) {
+		c.fan = &fan{left: len(groups), lanes: len(groups)}
 	}
 	at := n.now()
 	now := at.UnixMilli()

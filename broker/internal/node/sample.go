@@ -13,8 +13,10 @@ import (
 const (
 	sampleInterval = 2 * time.Second
 	samplesKept    = 60 // of each series
-	// sampleRest bounds what sampling may cost: it rests that many times as long as it took.
-	sampleRest = 50
+	// sampleRest bounds what sampling may cost: it rests that many times as long as it took,
+	// but not for longer than sampleRestMax: it may have waited for a busy queue.
+	sampleRest    = 50
+	sampleRestMax = 10 * time.Second
 )
 
 // Sample is a queue, or a sum of queues, at one time.
@@ -88,7 +90,7 @@ func (n *Node) sample() {
 		began := n.now()
 		n.sampleOnce()
 		took := n.now().Sub(began)
-		if sleep(n.ctx, max(sampleInterval, sampleRest*took)) != nil {
+		if sleep(n.ctx, max(sampleInterval, min(sampleRest*took, sampleRestMax))) != nil {
 			return
 		}
 	}

@@ -40,6 +40,7 @@ type shardMachine struct {
 	late     map[lateKey]bool              // consumers came before their queue
 	getting  map[uint64]map[uint64]request // gets without answer, by queue
 	probe    probe
+	tracks   *tracks // nil: nobody wants spans
 }
 
 // laneIn is a lane at the leader.
@@ -82,6 +83,11 @@ func (m *shardMachine) Lead(r raftnode.Role) {
 
 func (m *shardMachine) resign() {
 	if m.leading {
+		if m.tracks != nil {
+			m.tracks.resigned(m.shard)
+			m.tracks = nil
+			m.shard.Watch(nil)
+		}
 		m.shard.Lead(false)
 	}
 	m.leading, m.serving = false, false
@@ -93,7 +99,14 @@ func (m *shardMachine) resign() {
 func (m *shardMachine) begin() {
 	m.leading, m.serving = true, false
 	m.probe = probe{}
+	if m.n.cfg.Tracer != nil {
+		m.tracks = &tracks{n: m.n, of: map[deadKey]*track{}, takeover: true}
+		m.shard.Watch(m.tracks)
+	}
 	m.shard.Lead(true)
+	if m.tracks != nil {
+		m.tracks.takeover = false
+	}
 	m.lanes = map[queue.Origin]*laneIn{}
 	m.epochs = map[uint64]uint32{}
 	m.awaited = map[uint64]bool{m.n.id.Replica: true}

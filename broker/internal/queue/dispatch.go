@@ -69,7 +69,7 @@ func (q *Queue) serve(now int64, sink Sink, todo *Todo) bool {
 		c.served = l.served
 		l.deliver(c, seq, sl, todo)
 		d := q.delivery(seq, sl)
-		q.delivered(seq, &d, now, c.NoAck, false)
+		q.delivered(seq, &d, now, c, false)
 		sink.Deliver(q, c, d)
 	}
 	return true
@@ -128,7 +128,7 @@ func (q *Queue) answer(now int64, sink Sink, todo *Todo) bool {
 		l.deliver(g.Consumer, seq, sl, todo)
 		g.Consumer.window, g.Consumer.bytes = 0, 0
 		d := q.delivery(seq, sl)
-		q.delivered(seq, &d, now, g.Consumer.NoAck, true)
+		q.delivered(seq, &d, now, g.Consumer, true)
 		sink.Answer(q, g, d, l.ready, true)
 		l.doneWith(g)
 	}

@@ -127,6 +127,9 @@ func (s *Shard) Lead(leading bool) {
 		if leading {
 			q.lead = newLead(q)
 			q.touch()
+			if s.watcher != nil {
+				q.watchAll()
+			}
 		}
 	}
 }

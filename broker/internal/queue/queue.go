@@ -58,6 +58,9 @@ func (q *Queue) enqueue(raw []byte, now, ttl int64) {
 		q.lead.arrived(seq, sl)
 		q.lead.stats.Published++
 		q.lead.waits.arrived(seq, now)
+		if w := q.shard.watcher; w != nil {
+			w.Arrived(q, seq, raw)
+		}
 	}
 	q.touch()
 }
@@ -86,6 +89,9 @@ func (q *Queue) settle(r Range) {
 				q.lead.dead--
 			} else if sl.holder != 0 && sl.holder < holderReturn {
 				q.lead.stats.Acked++
+				if w := q.shard.watcher; w != nil {
+					w.Ended(q, seq, 0)
+				}
 			}
 			q.lead.forget(sl)
 		}
@@ -109,6 +115,9 @@ func (q *Queue) giveBack(r Range, counted bool) {
 		}
 		if q.lead != nil {
 			q.lead.makeReady(seq, sl)
+			if w := q.shard.watcher; w != nil {
+				w.Returned(q, seq)
+			}
 		}
 	})
 }
@@ -127,6 +136,9 @@ func (q *Queue) discardOne(seq uint64, sl *slot, why Reason) {
 	if q.lead != nil {
 		q.lead.forget(sl)
 		q.lead.removed(why)
+		if w := q.shard.watcher; w != nil {
+			w.Ended(q, seq, why)
+		}
 	}
 	if !q.Config.DeadLetter {
 		q.slots.remove(seq)

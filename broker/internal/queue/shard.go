@@ -37,6 +37,7 @@ type Shard struct {
 	touched  []*Queue // with something to dispatch
 	dead     []DeadLetter
 	waited   []int64 // see Waits
+	watcher  Watcher // nil: nobody watches
 }
 
 // DeadLetter is a message that the leader must publish to the dead-letter exchange of

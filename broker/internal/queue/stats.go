@@ -81,8 +81,11 @@ func (s *Shard) Waits() []int64 {
 }
 
 // delivered counts a delivery to a consumer or a get.
-func (q *Queue) delivered(seq uint64, d *Delivery, now int64, noAck, get bool) {
-	s := &q.lead.stats
+func (q *Queue) delivered(seq uint64, d *Delivery, now int64, c *Consumer, get bool) {
+	if w := q.shard.watcher; w != nil {
+		w.Delivered(q, seq, c, d.Redelivered)
+	}
+	noAck, s := c.NoAck, &q.lead.stats
 	switch {
 	case get && noAck:
 		s.GotNoAck++

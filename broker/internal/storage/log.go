@@ -194,7 +194,7 @@ func (l *Log) writeAll(calls []appendCall) error {
 			return err
 		}
 		if l.opts.Synced != nil {
-			l.opts.Synced(time.Since(time.Unix(0, l.began.Load())))
+			l.opts.Synced(time.Since(l.opened) - time.Duration(l.began.Load()))
 		}
 		for i := range calls[:n] {
 			if calls[i].done != nil {

@@ -60,11 +60,11 @@ export function card(cls, title, explain, ...children) {
 
 // table builds a table; columns are {title, cell(row), num, sort}.
 export function table(columns, rows, { sort, reverse, onsort, empty = "Nothing here." } = {}) {
-  if (!rows.length) return h("div", { class: "empty" }, empty);
+  if (rows.length === 0) return h("div", { class: "empty" }, empty);
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "table" }, h("table", {},
-    h("thead", {}, h("tr", {}, columns.map((c) => h("th", { class: c.num && "num", scope: "col" }, c.sort && onsort
+    h("thead", {}, h("tr", {}, columns.map((c) => h("th", { class: c.num && "num", scope: "col" }, h("span", { class: "th" }, c.sort && onsort
       ? h("button", { "aria-pressed": String(sort === c.sort), onclick: () => onsort(c.sort) }, c.title, sort === c.sort ? (reverse ? " ↓" : " ↑") : "") : c.title,
-      c.why && [" ", why(c.why)])))),
+      c.why && why(c.why)))))),
     h("tbody", {}, rows.map((r) => h("tr", {}, columns.map((c) => h("td", { class: c.num && "num" }, c.cell(r))))))));
 }
 

@@ -14,7 +14,7 @@ export default async function overview(main) {
     title.textContent = o.cluster_name;
     crumb.textContent = `Warren ${o.product_version}, asked through ${o.node}`;
     const low = nodes.flatMap((x) => [x.mem_alarm && `${x.name} is low on memory`, x.disk_free_alarm && `${x.name} is low on disk space`].filter(Boolean));
-    fill(alarms, low.length && h("div", { class: "alarm", role: "alert" }, low.join("; "), ". Nobody may publish to any node until there is room again; consumers go on."));
+    fill(alarms, low.length > 0 && h("div", { class: "alarm", role: "alert" }, low.join("; "), ". Nobody may publish to any node until there is room again; consumers go on."));
     const s = o.message_stats, q = o.queue_totals, l = o.latencies;
     const r = (k) => (s[k + "_details"] || {}).rate || 0;
     fill(top,
@@ -30,13 +30,13 @@ export default async function overview(main) {
         { name: "unacknowledged", color: "var(--s4)", points: points(q.messages_unacknowledged_details), now: n(q.messages_unacknowledged) }], "Messages waiting in the last two minutes")));
     const groups = nodes.reduce((sum, x) => sum + (x.placement_groups_led || 0), 0);
     fill(lower,
-      nodes.length && card("c8", "Nodes", "Replicated queues live in placement groups. Each group has one leader, which serves its queues; leaderships spread evenly by themselves.",
+      nodes.length > 0 && card("c12", "Nodes", "Replicated queues live in placement groups. Each group has one leader, which serves its queues; leaderships spread evenly by themselves.",
         h("div", { class: "nodes" }, nodes.map((x) => node(x, groups)))),
-      h("div", { class: nodes.length ? "card c4" : "card c12" }, h("h2", {}, "Latencies"), h("div", { class: "figures" },
+      card("c6", "Latencies", "Since the nodes started, rounded up to a power of two.", h("div", { class: "figures" },
         figure("Time in queue", ms(l.time_in_queue.p50_ms), "p50", "From a message's arrival to its first delivery, of messages delivered lately.", ms(l.time_in_queue.p99_ms) + " p99"),
         figure("Replication", ms(l.replication.p50_ms), "p50", "From the proposal of a log entry to its application: a majority has it on disk.", ms(l.replication.p99_ms) + " p99"),
-        figure("Log write", ms(l.sync.p50_ms), "p50", "One write to the write-ahead log, with its sync. Confirms can't be faster.", ms(l.sync.p99_ms) + " p99")),
-      h("h2", { style: "margin-top:1.2rem" }, "Objects"), h("div", { class: "figures" },
+        figure("Log write", ms(l.sync.p50_ms), "p50", "One write to the write-ahead log, with its sync. Confirms can't be faster.", ms(l.sync.p99_ms) + " p99"))),
+      card("c6", "Objects", "", h("div", { class: "figures" },
         ["connections", "channels", "queues", "consumers", "exchanges"].map((k) => h("a", { href: "#/" + (k === "consumers" ? "queues" : k), style: "color:inherit" }, figure(k[0].toUpperCase() + k.slice(1), n(o.object_totals[k])))))));
   };
   await tick();
