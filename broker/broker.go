@@ -203,7 +203,7 @@ func New(cfg Config) (*Node, error) {
 		}
 	}
 	if err == nil && (cfg.Traces != "" || cfg.exporter != nil) {
-		tc := tracing.Config{Service: traceService, Version: Version, Node: cfg.Name, Endpoint: cfg.Traces, Exporter: cfg.exporter}
+		tc := tracing.Config{Service: traceService, Version: Version, Node: cfg.Name, Endpoint: cfg.Traces, Exporter: cfg.exporter, Logger: cfg.Logger}
 		n.tracer, err = tracing.New(context.Background(), tc)
 	}
 	if err == nil {

@@ -56,7 +56,9 @@ func (h *handler) findConnection(w http.ResponseWriter, r *request) (*node.Conne
 
 func (h *handler) connections(w http.ResponseWriter, r *request) error {
 	all := h.seenConnections(w, r)
-	return h.list(w, r, rows{len(all), func(i int) string { return all[i].Name }, func(i int) map[string]any { return connectionJSON(&all[i]) }})
+	return h.list(w, r, rows{
+		n: len(all), name: func(i int) string { return all[i].Name }, entry: func(i int) map[string]any { return connectionJSON(&all[i]) },
+	})
 }
 
 func (h *handler) connection(w http.ResponseWriter, r *request) error {
@@ -173,8 +175,8 @@ func channelRows(connections []node.ConnectionStatus) rows {
 		}
 	}
 	return rows{
-		len(all), func(i int) string { return channelName(all[i].c, all[i].ch.Number) },
-		func(i int) map[string]any { return channelJSON(all[i].c, all[i].ch) },
+		n: len(all), name: func(i int) string { return channelName(all[i].c, all[i].ch.Number) },
+		entry: func(i int) map[string]any { return channelJSON(all[i].c, all[i].ch) },
 	}
 }
 
@@ -234,10 +236,10 @@ func consumersOf(c *node.ConnectionStatus, ch *node.ChannelStatus, of map[uint64
 }
 
 // consumerList returns the consumers of some queues.
-func (h *handler) consumerList(w http.ResponseWriter, r *request, queues []node.QueueStatus) []map[string]any {
+func (h *handler) consumerList(w http.ResponseWriter, r *request, queues []*node.QueueStatus) []map[string]any {
 	of := make(map[uint64]*node.QueueStatus, len(queues))
 	for i := range queues {
-		of[queues[i].ID] = &queues[i]
+		of[queues[i].ID] = queues[i]
 	}
 	list := []map[string]any{}
 	for _, c := range h.allConnections(w, r) {
@@ -253,6 +255,6 @@ func (h *handler) consumerList(w http.ResponseWriter, r *request, queues []node.
 func (h *handler) consumers(w http.ResponseWriter, r *request) error {
 	list := h.consumerList(w, r, h.seenQueues(w, r, false))
 	return h.list(w, r, rows{
-		len(list), func(i int) string { s, _ := list[i]["consumer_tag"].(string); return s }, func(i int) map[string]any { return list[i] },
+		n: len(list), name: func(i int) string { s, _ := list[i]["consumer_tag"].(string); return s }, entry: func(i int) map[string]any { return list[i] },
 	})
 }

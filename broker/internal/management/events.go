@@ -44,7 +44,9 @@ func (h *handler) listEvents(w http.ResponseWriter, r *request) error {
 	l := h.b.Node().ListEvents(r.Context(), after)
 	partial(w, l.Missing)
 	slices.Reverse(l.Items)
-	return h.list(w, r, rows{len(l.Items), func(i int) string { return l.Items[i].Key }, func(i int) map[string]any { return eventJSON(&l.Items[i]) }})
+	return h.list(w, r, rows{
+		n: len(l.Items), name: func(i int) string { return l.Items[i].Key }, entry: func(i int) map[string]any { return eventJSON(&l.Items[i]) },
+	})
 }
 
 // stream tells a client how things are, again and again: server-sent events "overview",

@@ -12,8 +12,12 @@ import (
 	"strings"
 )
 
-// Limits of a list's pages.
+// Limits of a list's pages. Of lists longer than largeList the node makes largeAtOnce at
+// once: however many tools ask, clients come first.
 const (
+	largeList   = 1000
+	largeAtOnce = 1
+
 	pageSizeDefault = 100
 	pageSizeMax     = 500
 	filterBytesMax  = 1024
@@ -25,10 +29,16 @@ type rows struct {
 	n     int
 	name  func(i int) string // what the filter looks at
 	entry func(i int) map[string]any
+	// key returns what an entry is sorted by, where that can be had without making the
+	// entry; nil: it can't.
+	key func(i int, path string) (any, bool)
 }
 
 func ready(list []map[string]any) rows {
-	return rows{len(list), func(i int) string { s, _ := list[i]["name"].(string); return s }, func(i int) map[string]any { return list[i] }}
+	return rows{
+		n: len(list), name: func(i int) string { s, _ := list[i]["name"].(string); return s },
+		entry: func(i int) map[string]any { return list[i] },
+	}
 }
 
 // listing is how a client wants a list: ?name= and ?use_regex, ?sort= and ?sort_reverse,
@@ -90,6 +100,14 @@ func (h *handler) list(w http.ResponseWriter, r *request, all rows) error {
 	if err != nil {
 		return err
 	}
+	if all.n > largeList {
+		select {
+		case h.large <- struct{}{}:
+			defer func() { <-h.large }()
+		case <-r.Context().Done():
+			return nil // nobody waits for it any more
+		}
+	}
 	var fit []int
 	for i := range all.n {
 		if l.fits(all.name(i)) {
@@ -104,7 +122,7 @@ func (h *handler) list(w http.ResponseWriter, r *request, all rows) error {
 		return made[i]
 	}
 	if l.sort != nil {
-		slices.SortStableFunc(fit, func(a, b int) int { return compare(at(entry(a), l.sort), at(entry(b), l.sort)) })
+		all.order(fit, l.sort, entry)
 	}
 	if l.reverse {
 		slices.Reverse(fit)
@@ -130,6 +148,21 @@ func (h *handler) list(w http.ResponseWriter, r *request, all rows) error {
 		"total_count": all.n, "page_count": max((filtered+l.size-1)/l.size, 1),
 	})
 	return nil
+}
+
+// order sorts entries by what a path leads to.
+func (all *rows) order(fit []int, path []string, entry func(int) map[string]any) {
+	keys, name := make(map[int]any, len(fit)), strings.Join(path, ".")
+	for _, i := range fit {
+		if all.key != nil {
+			if v, ok := all.key(i, name); ok {
+				keys[i] = v
+				continue
+			}
+		}
+		keys[i] = at(entry(i), path)
+	}
+	slices.SortStableFunc(fit, func(a, b int) int { return compare(keys[a], keys[b]) })
 }
 
 // one answers with one object, and only the columns that the client wants.

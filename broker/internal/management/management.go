@@ -47,6 +47,7 @@ type handler struct {
 	view        view
 	guard       guard
 	streams     atomic.Int32
+	large       chan struct{} // one for each large list that is being made
 	stopping    <-chan struct{}
 }
 
@@ -98,7 +99,7 @@ type Config struct {
 
 // New returns the handler of all paths.
 func New(b Broker, c Config) http.Handler {
-	h := &handler{b: b, log: c.Logger, guestRemote: c.GuestRemote, stopping: c.Done}
+	h := &handler{b: b, log: c.Logger, guestRemote: c.GuestRemote, stopping: c.Done, large: make(chan struct{}, largeAtOnce)}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))

@@ -94,9 +94,6 @@ func (h *handler) setParameter(w http.ResponseWriter, r *request) error {
 }
 
 func (h *handler) clearParameter(w http.ResponseWriter, r *request) error {
-	if c := param(r, "component"); c != vhostLimitsComponent {
-		return noComponent(c)
-	}
 	if len(h.parameterList(r)) == 0 {
 		return fault.New(fault.NotFound, "no parameter '%s' of component '%s' in vhost '%s'", param(r, "name"), param(r, "component"), param(r, "vhost"))
 	}

@@ -30,11 +30,48 @@ func (h *handler) queueRoutes() []route {
 }
 
 // seenQueues returns the queues of the virtual hosts that the user sees.
-func (h *handler) seenQueues(w http.ResponseWriter, r *request, history bool) []node.QueueStatus {
-	v := param(r, "vhost")
-	return slices.DeleteFunc(slices.Clone(h.allQueues(w, r, history)), func(q node.QueueStatus) bool {
-		return v != "" && v != q.VHost || v == "" && !sees(r.user, q.VHost)
-	})
+func (h *handler) seenQueues(w http.ResponseWriter, r *request, history bool) []*node.QueueStatus {
+	v, all := param(r, "vhost"), h.allQueues(w, r, history)
+	list := make([]*node.QueueStatus, 0, len(all))
+	for i := range all {
+		if q := &all[i]; v == q.VHost || v == "" && sees(r.user, q.VHost) {
+			list = append(list, q)
+		}
+	}
+	return list
+}
+
+// queueKey returns what queues are mostly sorted by.
+func queueKey(q *node.QueueStatus, path string) (any, bool) {
+	switch path {
+	case "name":
+		return q.Name, true
+	case "vhost":
+		return q.VHost, true
+	case "leader", "node":
+		return q.Leader, true
+	case "messages":
+		return q.Ready + q.Unacked, true
+	case "messages_ready":
+		return q.Ready, true
+	case "messages_unacknowledged":
+		return q.Unacked, true
+	case "message_bytes":
+		return q.Bytes, true
+	case "consumers":
+		return q.Consumers, true
+	case "message_stats.publish_details.rate":
+		return q.Rates[node.StatPublish], true
+	case "message_stats.ack_details.rate":
+		return q.Rates[node.StatAck], true
+	case "message_stats.deliver_get_details.rate":
+		sum := 0.0
+		for _, i := range deliverGet {
+			sum += q.Rates[i]
+		}
+		return sum, true
+	}
+	return nil, false
 }
 
 func (h *handler) queues(w http.ResponseWriter, r *request) error {
@@ -43,18 +80,22 @@ func (h *handler) queues(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	all := h.seenQueues(w, r, s.any())
-	entry := func(i int) map[string]any { return queueJSON(&all[i], s) }
+	entry := func(i int) map[string]any { return queueJSON(all[i], s) }
 	if q := r.URL.Query(); q.Get("disable_stats") == "true" {
-		entry = func(i int) map[string]any { return queueBrief(&all[i], q.Get("enable_queue_totals") == "true") }
+		entry = func(i int) map[string]any { return queueBrief(all[i], q.Get("enable_queue_totals") == "true") }
 	}
-	return h.list(w, r, rows{len(all), func(i int) string { return all[i].Name }, entry})
+	return h.list(w, r, rows{
+		n: len(all), name: func(i int) string { return all[i].Name }, entry: entry,
+		key: func(i int, path string) (any, bool) { return queueKey(all[i], path) },
+	})
 }
 
 func (h *handler) findQueue(w http.ResponseWriter, r *request, history bool) (*node.QueueStatus, error) {
 	vhost, name := param(r, "vhost"), param(r, "name")
-	for _, q := range h.allQueues(w, r, history) {
-		if q.VHost == vhost && q.Name == name {
-			return &q, nil
+	all := h.allQueues(w, r, history)
+	for i := range all {
+		if q := &all[i]; q.VHost == vhost && q.Name == name {
+			return q, nil
 		}
 	}
 	return nil, fault.New(fault.NotFound, "no queue '%s' in vhost '%s'", name, vhost)
@@ -71,7 +112,7 @@ func (h *handler) queue(w http.ResponseWriter, r *request) error {
 	}
 	m := queueJSON(q, s)
 	consumers := []map[string]any{}
-	for _, c := range h.consumerList(w, r, []node.QueueStatus{*q}) {
+	for _, c := range h.consumerList(w, r, []*node.QueueStatus{q}) {
 		consumers = append(consumers, c)
 	}
 	m["consumer_details"] = consumers

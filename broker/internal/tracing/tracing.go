@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -31,8 +32,28 @@ type Config struct {
 	Node    string // the node's name: service.instance.id
 	// Endpoint is an OTLP/HTTP address, such as http://localhost:4318.
 	Endpoint string
+	Logger   *slog.Logger
 	// Exporter takes the spans instead, at once; for tests.
 	Exporter sdktrace.SpanExporter
+}
+
+// quiet tells once that spans can't be sent, and once that they can again: nobody's
+// messages wait for that.
+type quiet struct {
+	sdktrace.SpanExporter
+	log      *slog.Logger
+	endpoint string
+	failing  bool // the batch processor's: it exports one batch at a time
+}
+
+// ExportSpans implements sdktrace.SpanExporter.
+func (q *quiet) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	err := q.SpanExporter.ExportSpans(ctx, spans)
+	if failing := err != nil; failing != q.failing {
+		q.failing = failing
+		q.log.Warn("traces", "endpoint", q.endpoint, "sent", !failing, "error", err)
+	}
+	return nil
 }
 
 // Tracer makes spans.
@@ -57,7 +78,7 @@ func New(ctx context.Context, c Config) (*Tracer, error) {
 		if err != nil {
 			return nil, fmt.Errorf("traces to %s: %w", c.Endpoint, err)
 		}
-		options = append(options, sdktrace.WithBatcher(to, sdktrace.WithBatchTimeout(batchDelay)))
+		options = append(options, sdktrace.WithBatcher(&quiet{SpanExporter: to, log: c.Logger, endpoint: c.Endpoint}, sdktrace.WithBatchTimeout(batchDelay)))
 	}
 	t := &Tracer{provider: sdktrace.NewTracerProvider(options...), server: []attribute.KeyValue{
 		attribute.String("messaging.system", "rabbitmq"), attribute.String("warren.node", c.Node),

@@ -27,6 +27,7 @@ func (s *System) cluster() []*process {
 			"WARREN_HTTP=" + s.cfg.Ports.Management[i].Address(), "WARREN_PEER=" + s.cfg.Ports.Peer[i].Address(),
 			"WARREN_PEERS=" + strings.Join(peers, ","),
 			"WARREN_PROXY_FROM=127.0.0.1", // the balancer's
+			"WARREN_TRACES=http://" + s.cfg.Ports.OTLPHTTP.Address(),
 		}
 		p.ready = answers("http://" + s.cfg.Ports.Management[i].Address() + "/api/health/checks/ready-to-serve-clients")
 		out = append(out, p)
