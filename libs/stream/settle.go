@@ -51,12 +51,17 @@ func (r *Receiver) perform(s Settler, m Raw, out Outcome) error {
 	return settle(s, action)
 }
 
-// publish puts a failed message where it waits or is kept, confirmed by the broker.
+// publish puts a failed message where it waits or is kept, confirmed by the broker. What cannot wait is kept.
 func (r *Receiver) publish(s Settler, m Raw, out Outcome) error {
-	switch {
-	case out.Action == ActionRetry:
-		return s.Retry(m, out.Wait, out.Pause)
-	case out.Action == ActionRequeue, out.Action == ActionReject, !r.binding.Consumer.RepublishToDLQ.Or(true):
+	if out.Action == ActionRetry {
+		err := s.Retry(m, out.Wait, out.Pause)
+		if err == nil {
+			return nil
+		}
+		r.log.ErrorContext(r.handling, "retry queue does not take it, dead-lettering", "binding", r.binding.Name, "message_id", m.ID, "error", err)
+		out = Outcome{Action: ActionDeadLetter, Err: errors.Join(out.Err, err)}
+	}
+	if out.Action != ActionDeadLetter || !r.binding.Consumer.RepublishToDLQ.Or(true) {
 		return ErrNoDeadLetters
 	}
 	err := s.DeadLetter(m, out.Err)
@@ -69,7 +74,7 @@ func (r *Receiver) publish(s Settler, m Raw, out Outcome) error {
 // fallback says how to settle a message that could not be published where out wants it.
 func (r *Receiver) fallback(out Outcome, err error) Action {
 	switch {
-	case out.Action == ActionRetry, out.Action == ActionRequeue:
+	case out.Action == ActionRequeue:
 		return ActionRequeue
 	case r.binding.Consumer.AutoBindDLQ && errors.Is(err, ErrReturned):
 		// The dead-letter queue cannot be reached; the broker would find it no more than we did and drop the message.

@@ -10,9 +10,9 @@ import (
 
 // proxy stands between binder and broker, as HAProxy does, and breaks things on command.
 type proxy struct {
-	backend string
-	l       net.Listener
-	wg      sync.WaitGroup
+	backends []string // tried in turn, as a balancer does
+	l        net.Listener
+	wg       sync.WaitGroup
 
 	mu     sync.Mutex
 	conns  []net.Conn
@@ -20,20 +20,26 @@ type proxy struct {
 	frozen bool // nothing flows from the broker to the client
 	thaw   *sync.Cond
 	total  int
+	turn   int
 }
 
-// newProxy returns a proxy and the URL of the broker through it.
-func newProxy(t *testing.T, brokerURL string) (*proxy, string) {
+// newProxy returns a proxy and the URL of the brokers through it.
+func newProxy(t *testing.T, brokerURLs ...string) (*proxy, string) {
 	t.Helper()
-	u, err := url.Parse(brokerURL)
-	if err != nil {
-		t.Fatal(err)
+	var u *url.URL
+	var backends []string
+	for _, b := range brokerURLs {
+		var err error
+		if u, err = url.Parse(b); err != nil {
+			t.Fatal(err)
+		}
+		backends = append(backends, u.Host)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{backend: u.Host, l: l}
+	p := &proxy{backends: backends, l: l}
 	p.thaw = sync.NewCond(&p.mu)
 	u.Host = l.Addr().String()
 	p.wg.Go(p.accept)
@@ -60,7 +66,7 @@ func (p *proxy) accept() {
 			_ = c.Close()
 			continue
 		}
-		b, err := net.Dial("tcp", p.backend)
+		b, err := p.dial()
 		if err != nil {
 			_ = c.Close()
 			continue
@@ -71,6 +77,20 @@ func (p *proxy) accept() {
 		p.wg.Go(func() { p.pipe(b, c, false) })
 		p.wg.Go(func() { p.pipe(c, b, true) })
 	}
+}
+
+// dial connects to the next backend that is there.
+func (p *proxy) dial() (c net.Conn, err error) {
+	for range p.backends {
+		p.mu.Lock()
+		p.turn++
+		to := p.backends[p.turn%len(p.backends)]
+		p.mu.Unlock()
+		if c, err = net.Dial("tcp", to); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
 }
 
 // pipe copies until one side ends; gated stops at a freeze.
