@@ -73,7 +73,7 @@ interop: ## Clients of other languages against one node: librabbitmq, pika, bunn
 	go test -count=1 -tags interop -v ./broker/interop
 
 bench-binder: ## The binder beside the bare client and Watermill, on one broker in one process
-	cd libs/bench && GOWORK=off go test -run '^$$' -bench . -benchtime 10000x -count 3 -timeout 10m .
+	cd libs/bench && GOWORK=off go test -run '^$$' -bench . -benchtime 20000x -count 3 -timeout 20m .
 
 lint: ## golangci-lint with the repository's rules
 	golangci-lint run $$(go list -m -f '{{.Dir}}/...')

@@ -64,26 +64,34 @@ func (a *App) Control(ctx context.Context, binding string, c Command) error {
 			return a.controlInput(ctx, in, c)
 		}
 	}
-	defer a.mu.Unlock()
 	o := a.outputs[binding]
 	if o == nil {
+		a.mu.Unlock()
 		return fmt.Errorf("%w: %q", ErrNoBinding, binding)
 	}
+	return a.controlOutput(ctx, o, c)
+}
+
+// controlOutput is called with a.mu, and lets it go before it waits for a supplier, which may be about to send.
+func (a *App) controlOutput(ctx context.Context, o *output, c Command) error {
+	if c == CommandStop {
+		stopped := *o
+		o.publisher = nil
+		a.mu.Unlock()
+		if stopped.publisher == nil {
+			return nil
+		}
+		return stopped.close(ctx)
+	}
+	defer a.mu.Unlock()
 	switch c {
 	case CommandStart:
 		if o.publisher == nil {
 			return a.open(ctx, o)
 		}
 		return nil
-	case CommandStop:
-		if o.publisher == nil {
-			return nil
-		}
-		err := o.close(ctx)
-		o.publisher = nil
-		return err
 	case CommandPause, CommandResume:
-		return fmt.Errorf("stream: %s is a producer, which can only be started and stopped", binding)
+		return fmt.Errorf("stream: %s is a producer, which can only be started and stopped", o.binding.Name)
 	}
 	return unknownCommand(c)
 }

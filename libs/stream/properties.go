@@ -50,7 +50,8 @@ const (
 	// AckManual leaves it to the handler, during its call or later: Delivery.Ack, Delivery.Requeue, Delivery.Reject. An error
 	// that the handler returns is handled as with AckAuto, if nothing was settled before.
 	AckManual
-	// AckNone has the broker forget a message as it sends it. What is under way at a crash is lost.
+	// AckNone has the broker forget a message as it sends it. What it pushed and no handler has begun at a stop, and what is under
+	// way at a crash, is lost.
 	AckNone
 )
 

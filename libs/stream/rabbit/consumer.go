@@ -130,7 +130,7 @@ func (c *consumer) feed(s *session) error {
 				return s.ended()
 			}
 			if !s.take(d, changed) {
-				_ = d.Nack(false, true) // if the channel is gone it comes back anyway
+				s.refuse(d)
 			}
 		case <-changed:
 		case <-c.taking.Done():

@@ -109,7 +109,14 @@ func (s *session) giveBack() {
 		return // the channel is gone, and with it all that was pushed
 	}
 	for d := range pushed {
-		_ = d.Nack(false, true)
+		s.refuse(d)
+	}
+}
+
+// refuse gives one message back that was pushed and not taken. What the broker has forgotten cannot go back.
+func (s *session) refuse(d amqp.Delivery) {
+	if s.binding.Consumer.Acknowledge != stream.AckNone {
+		_ = d.Nack(false, true) // if the channel is gone it comes back anyway
 	}
 }
 

@@ -272,6 +272,49 @@ func testManual(t *testing.T, b bench) {
 	}
 }
 
+func testAckNone(t *testing.T, b bench) {
+	got := newInbox[int]()
+	a, dead := failing(t, b, func(in *stream.Binding) {
+		in.Consumer.Acknowledge, in.Consumer.MaxAttempts = stream.AckNone, 1
+	}, func(ctx context.Context, m stream.Message[int]) error {
+		if m.Payload == 1 {
+			return errHandler
+		}
+		return got.take(ctx, m)
+	})
+	for i := range 3 {
+		send(t, a, "out-0", stream.NewMessage(i))
+	}
+	if x, y := got.next(t), got.next(t); x.Payload != 0 || y.Payload != 2 {
+		t.Errorf("got %d %d", x.Payload, y.Payload)
+	}
+	if d := dead.next(t); string(d.Payload) != "1" {
+		t.Errorf("dead letter %s", d.Payload)
+	}
+}
+
+// A supplier that is about to send does not keep its binding from stopping.
+func testStopSupplier(t *testing.T, b bench) {
+	a := b.app(t)
+	asked := make(chan struct{}, 100)
+	out := b.out()
+	out.Producer.PollInterval, out.Producer.Mandatory = time.Millisecond, stream.Off
+	stream.Supply(a, out, func(context.Context) (*stream.Message[int], error) {
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+		m := stream.NewMessage(1)
+		return &m, nil
+	})
+	start(t, a)
+	for range 20 {
+		wait(t, asked)
+		control(t, a, "out-0", stream.CommandStop)
+		control(t, a, "out-0", stream.CommandStart)
+	}
+}
+
 // testOrderPerKey has one key stuck while the others go on, and wants each key's messages in order.
 func testOrderPerKey(t *testing.T, b bench) {
 	const keys, each = 8, 30

@@ -63,6 +63,8 @@ func Run(t *testing.T, newBinder func(t *testing.T) stream.Binder) {
 		{"NotRetryable", testNotRetryable},
 		{"ErrorHandler", testErrorHandler},
 		{"SettleByHand", testManual},
+		{"AckNone", testAckNone},
+		{"StopSupplier", testStopSupplier},
 		{"OrderPerKey", testOrderPerKey},
 		{"PauseAndResume", testPause},
 		{"StopAndStart", testStopAndStart},
