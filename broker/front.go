@@ -1,0 +1,36 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/warren-mq/warren/broker/internal/node"
+)
+
+// api is what the management front end may do.
+type api struct{ n *Node }
+
+// Node implements management.Broker.
+func (a api) Node() *node.Node { return a.n.current() }
+
+// SetLimits implements management.Broker.
+func (a api) SetLimits(memory, diskFree uint64) { a.n.SetLimits(memory, diskFree) }
+
+// Stop implements management.Broker.
+func (a api) Stop() {
+	a.n.mu.Lock()
+	defer a.n.mu.Unlock()
+	if a.n.stop != nil {
+		a.n.stop()
+	}
+}
+
+// CertificateEnd implements management.Broker.
+func (a api) CertificateEnd() time.Time {
+	if a.n.certs == nil {
+		return time.Time{}
+	}
+	return a.n.certs.End()
+}
+
+// JoinCluster implements management.Broker.
+func (a api) JoinCluster(peer string, force bool) error { return a.n.JoinCluster(peer, force) }
