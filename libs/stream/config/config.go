@@ -264,6 +264,6 @@ func (e entry) errorf(format string, args ...any) error {
 }
 
 // canonical is the relaxed form of one segment: lower case, letters and digits only.
-func canonical(s string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s))
-}
+func canonical(s string) string { return strings.ToLower(withoutDashes.Replace(s)) }
+
+var withoutDashes = strings.NewReplacer("-", "", "_", "")

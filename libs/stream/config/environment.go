@@ -134,6 +134,6 @@ func (c *Config) bindingLike(name string) string {
 }
 
 // squeezed is a name without anything but letters and digits, in lower case.
-func squeezed(s string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "", ".", "").Replace(s))
-}
+func squeezed(s string) string { return strings.ToLower(lettersOnly.Replace(s)) }
+
+var lettersOnly = strings.NewReplacer("-", "", "_", "", ".", "")
