@@ -12,6 +12,8 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/warren-mq/warren/broker/internal/storage"
 )
 
 // errno is an error number of WASI, preview 1.
@@ -22,7 +24,6 @@ const (
 	errBadFile errno = 8
 	errRefused errno = 14
 	errReset   errno = 15
-	errInvalid errno = 28
 	errIO      errno = 29
 	errNoEntry errno = 44
 	errNoSpace errno = 51
@@ -410,9 +411,7 @@ var own = []system{
 		if c.p.writes() {
 			c.p.die()
 		}
-		finish, err := f.(interface {
-			BeginSync() (func() error, error)
-		}).BeginSync()
+		finish, err := f.(storage.SyncStarter).BeginSync()
 		if err != nil {
 			return failed(errIO)
 		}

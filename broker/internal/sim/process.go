@@ -35,13 +35,12 @@ func (w *world) addMachine(name string) *machine {
 type process struct {
 	w      *world
 	m      *machine
-	boot   uint64
 	chance *rand.Rand // what the system gives as random
 	resume chan struct{}
 
 	files    map[int32]storage.File
 	fds      map[int32]descriptor
-	last     int32 // descriptor or file
+	last     int32 // number of a descriptor or file
 	finished *conn // tells which syncs have ended
 
 	parked    bool
@@ -53,11 +52,14 @@ type process struct {
 	done      bool
 	code      uint32 // how it ended
 	line      []byte // of output, not complete yet
-	tail      []string
+	tail      []string // its last lines
 }
 
 // processKey is the context's key for the process that calls.
 type processKey struct{}
+
+// firstNumber is behind those that systems give to standard files and directories.
+const firstNumber = 9
 
 // killedCode is the exit code of a process that was killed.
 const killedCode = 137
@@ -68,8 +70,8 @@ func (m *machine) start(args ...string) *process {
 	w.booted++
 	w.counts.Processes++
 	p := &process{
-		w: w, m: m, boot: w.booted, chance: rand.New(rand.NewPCG(w.seed, 1000+w.booted)), //nolint:gosec // reproducible
-		resume: make(chan struct{}), files: map[int32]storage.File{}, fds: map[int32]descriptor{}, last: 9,
+		w: w, m: m, chance: rand.New(rand.NewPCG(w.seed, 1000+w.booted)), //nolint:gosec // reproducible
+		resume: make(chan struct{}), files: map[int32]storage.File{}, fds: map[int32]descriptor{}, last: firstNumber,
 	}
 	m.process = p
 	if m.off {
