@@ -50,8 +50,8 @@ type process struct {
 	killed    bool
 	armed     int // calls that change the disk until the process is killed, 0: it is not
 	done      bool
-	code      uint32 // how it ended
-	line      []byte // of output, not complete yet
+	code      uint32   // how it ended
+	line      []byte   // of output, not complete yet
 	tail      []string // its last lines
 }
 
