@@ -318,3 +318,34 @@ func TestADamagedBlockIsRepaired(t *testing.T) {
 	b.consume("X", Consumer{})
 	b.expect("X:b X:c")
 }
+
+// A checkpoint goes on past a block that nobody can read, and what is lost is noticed by
+// who wants it.
+func TestACheckpointPassesADamagedBlock(t *testing.T) {
+	for _, more := range []int{0, 3} { // messages behind those in the block
+		b := newBench(t, plain())
+		b.publish("a", "b", "c")
+		b.disks[0].checkpoint(t, b.shard)
+		b.q().slots.eachChunk(func(_ uint64, c *chunk) { b.q().slots.cool(c) })
+		ref, _ := b.q().Block(0)
+		b.disks[0].runs[ref.Run][blockHeadBytes] ^= 1
+		b.ack(1, 2) // now most of its run is garbage
+		for range more {
+			b.publish("d")
+		}
+		b.disks[0].checkpoint(t, b.shard)
+		books(t, b.shard)
+		now, ok := b.q().Block(0)
+		if !ok || (now == ref) != (more == 0) {
+			t.Fatalf("at %+v, before %+v", now, ref)
+		}
+		b.q().slots.eachChunk(func(_ uint64, c *chunk) { b.q().slots.cool(c) })
+		block, err := b.disks[0].read(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.q().Load(0, block); err == nil || !slices.Equal(b.q().Missing(0), []Range{{3, 3}}) || (b.q().Raw(4) != nil) != (more > 0) {
+			t.Fatalf("%d more: %v, missing %v", more, err, b.q().Missing(0))
+		}
+	}
+}

@@ -72,6 +72,8 @@ type chunkImage struct {
 	filled uint8
 	ref    Ref
 	raws   *[chunkSlots][]byte // of a chunk to be written: what is in memory
+	merged bool                // it is written only to get rid of the rest of its run
+	whole  bool                // all of it must be written
 }
 
 // mergeBelow is the share of a run's messages that must be left, or the rest is written
@@ -111,6 +113,7 @@ func (im *Image) take(q *Queue, base uint64, k *chunk, whole bool) *chunkImage {
 		return c
 	}
 	c.raws = new([chunkSlots][]byte)
+	c.merged, c.whole = k.backed >= k.filled, whole
 	if k.hot != nil {
 		for i := range k.hot {
 			c.raws[i] = k.hot[i].raw
@@ -135,14 +138,25 @@ func (s *Shard) ImageOfChunk(queue, base uint64) *Image {
 func (im *Image) Writes() bool { return len(im.writes) > 0 }
 
 // WriteRun writes run id. read returns the block of a queue's chunk from an earlier run.
+// Unless the image is whole, a block that can't be read is no error: a chunk that is all in
+// it stays there, and of another one what is in memory is written. Load finds what is
+// missing, if it is still wanted by then.
 func (im *Image) WriteRun(id uint64, w io.Writer, read func(queue, base uint64, ref Ref) ([]byte, error)) error {
 	var at int64
 	var b []byte
 	total := 0
+	written := im.writes[:0]
 	for _, c := range im.writes {
 		if err := c.fill(read); err != nil {
-			return err
+			if c.whole {
+				return err
+			}
+			if c.merged {
+				c.raws = nil
+				continue
+			}
 		}
+		written = append(written, c)
 		b = c.appendBlock(b[:0])
 		if _, err := w.Write(b); err != nil {
 			return err
@@ -152,6 +166,7 @@ func (im *Image) WriteRun(id uint64, w io.Writer, read func(queue, base uint64, 
 		at += int64(len(b))
 		total += c.cold.count()
 	}
+	im.writes = written
 	im.runs[id] = run{total: total, live: total, bytes: at}
 	return nil
 }
@@ -189,14 +204,17 @@ func (c *chunkImage) appendBlock(b []byte) []byte {
 	b = append(b, make([]byte, 8)...)
 	b = binary.LittleEndian.AppendUint64(b, c.queue.ID)
 	b = binary.LittleEndian.AppendUint64(b, c.base)
-	b = binary.LittleEndian.AppendUint32(b, uint32(c.cold.count()))
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	n := uint32(0)
 	for i, raw := range c.raws {
-		if c.cold.has(i) {
+		if c.cold.has(i) && raw != nil {
+			n++
 			b = append(b, byte(i))
 			b = binary.LittleEndian.AppendUint32(b, uint32(len(raw)))
 			b = append(b, raw...)
 		}
 	}
+	binary.LittleEndian.PutUint32(b[at+24:], n)
 	binary.LittleEndian.PutUint32(b[at+4:], uint32(len(b)-at-8))
 	binary.LittleEndian.PutUint32(b[at:], crc32.Checksum(b[at+4:], castagnoli))
 	return b

@@ -1,5 +1,7 @@
 package queue
 
+import "fmt"
+
 // Limits of what is in memory of messages that are on disk.
 const (
 	// readAheadBytes is how much is read at once for consumers.
@@ -26,8 +28,16 @@ func (q *Queue) Block(base uint64) (Ref, bool) {
 	return c.ref, true
 }
 
-// Load takes in the block of the chunk at base.
+// Load takes in the block of the chunk at base. It fails if messages are not in it.
 func (q *Queue) Load(base uint64, block []byte) error {
+	err := q.takeIn(base, block)
+	if missing := q.Missing(base); err == nil && len(missing) > 0 {
+		err = fmt.Errorf("messages %v of queue %d are not in their block", missing, q.ID)
+	}
+	return err
+}
+
+func (q *Queue) takeIn(base uint64, block []byte) error {
 	if q.lead != nil {
 		delete(q.lead.loading, base)
 	}
@@ -53,7 +63,7 @@ func (q *Queue) Load(base uint64, block []byte) error {
 // Repair takes in a block of the chunk at base that another member had, since what is on
 // disk here is damaged: the next image writes it anew.
 func (q *Queue) Repair(base uint64, block []byte) error {
-	if err := q.Load(base, block); err != nil {
+	if err := q.takeIn(base, block); err != nil {
 		return err
 	}
 	c, _ := q.slots.place(base)

@@ -39,7 +39,7 @@ var Breaks = []Break{
 	{
 		Name: "reuse-identity", File: "internal/node/identity.go",
 		Old: "_, _ = rand.Read(r[:]) // never fails",
-		New: "copy(r[:], name)",
+		New: "_, _ = rand.Read(nil)\n\t\tcopy(r[:], name)",
 	},
 }
 

@@ -25,6 +25,7 @@ type faultKind string
 
 const (
 	faultKill     faultKind = "kill"     // the process ends within one of its next writes
+	faultFlap     faultKind = "flap"     // two processes end again and again, and start at once
 	faultPower    faultKind = "power"    // the machine loses its power, and what is not synced
 	faultKillAll  faultKind = "killall"  // all processes end
 	faultPowerAll faultKind = "powerall" // all machines lose their power
@@ -44,7 +45,7 @@ const (
 )
 
 var faultKinds = []faultKind{
-	faultKill, faultKill, faultKill, faultPower, faultPower, faultKillAll, faultPowerAll, faultPowerAll, faultPause, faultPause, faultCut, faultAlone,
+	faultKill, faultKill, faultKill, faultFlap, faultFlap, faultPower, faultPower, faultKillAll, faultPowerAll, faultPowerAll, faultPause, faultPause, faultCut, faultAlone,
 	faultOneWay, faultPair, faultReset, faultLatency, faultSlowDisk, faultStall, faultFull, faultSync, faultClock, faultRot,
 }
 
@@ -61,6 +62,8 @@ const (
 	clockJumpMax = 2 * time.Hour
 	latencyMax   = 40 * time.Millisecond
 	slowSyncMax  = 400 * time.Millisecond
+	flapMax      = 400 * time.Millisecond // between two ends of a process
+	flapRest     = 5 * time.Millisecond
 )
 
 // plan returns the faults of a seed.
@@ -87,7 +90,7 @@ func (f fault) String() string {
 	s := fmt.Sprintf("%s %s", f.At.Round(time.Millisecond), f.Kind)
 	switch f.Kind {
 	case faultKillAll, faultPowerAll:
-	case faultPair, faultReset, faultOneWay:
+	case faultPair, faultReset, faultOneWay, faultFlap:
 		s += fmt.Sprintf(" %s and %s", nodeName(f.Node), nodeName(f.Other))
 	default:
 		s += " " + nodeName(f.Node)
@@ -130,6 +133,17 @@ func (s *scenario) inject(f fault) {
 					p.kill()
 				}
 			})
+		}
+	case faultFlap:
+		for _, i := range []int{f.Node, f.Other} {
+			for at := between(r, 0, flapMax); at < f.For; at += between(r, 0, flapMax) {
+				w.after(at, func() {
+					s.restFor(i, flapRest)
+					if p := s.nodes[i].process; p != nil {
+						p.kill()
+					}
+				})
+			}
 		}
 	case faultPower:
 		s.restFor(f.Node, f.For)

@@ -24,6 +24,7 @@ const (
 	bodyBytes     = 2 << 10
 	publishPause  = 40 * time.Millisecond
 	publishUntil  = 11 * time.Second
+	finishAt      = faultsUntil + faultLong + restartMax
 
 	restartAfter = 500 * time.Millisecond  // of a node that ended by itself
 	quietAfter   = 1500 * time.Millisecond // without deliveries
@@ -85,7 +86,7 @@ func Run(ctx context.Context, p *Program, seed uint64, only []int, log io.Writer
 		}
 	}
 	s.start()
-	w.run(max(publishUntil, faultsUntil+faultLong+restartMax))
+	w.run(max(publishUntil, finishAt))
 	s.settle()
 	s.audit()
 	s.ending = true
@@ -102,20 +103,22 @@ func (s *scenario) start() {
 	}
 	for i, m := range s.clients {
 		m.start(encode(task.Task{Clients: &task.Clients{
-			Name: string(rune('A' + i)), Nodes: s.addrs(), Queues: queues, PublishUntil: publishUntil, Pause: publishPause, BodyBytes: bodyBytes,
+			Name: string(rune('A' + i)), Nodes: s.addrs(), Queues: queues, PublishUntil: publishUntil, FinishAt: finishAt, Pause: publishPause, BodyBytes: bodyBytes,
 		}}))
 	}
 }
 
-// settle waits until all that was confirmed was taken out, and nothing moves any more.
+// settle waits until all publishers have finished, all that was confirmed was taken out, and
+// nothing moves any more.
 func (s *scenario) settle() {
 	for over := s.w.now; ; {
 		s.w.run(lookInterval)
-		if s.ledger.open() == 0 && time.Duration(s.w.now-s.ledger.moved) > quietAfter {
+		if s.ledger.done == clients*len(queues) && s.ledger.open() == 0 && time.Duration(s.w.now-s.ledger.moved) > quietAfter {
 			return
 		}
 		if time.Duration(s.w.now-over) > stuckAfter {
-			s.ledger.violation("%s after the last fault, clients have not taken out all that was confirmed", stuckAfter)
+			s.ledger.violation("%s after the last fault, %d of %d publishers could publish, and %d confirmed messages were not taken out",
+				stuckAfter, s.ledger.done, clients*len(queues), s.ledger.open())
 			return
 		}
 	}

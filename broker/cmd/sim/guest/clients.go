@@ -123,10 +123,8 @@ func (c *clients) name() string {
 // publish is a publisher from connection to connection. The broker keeps the order of
 // messages on one channel, so that each time is a publisher of its own.
 func (c *clients) publish(q task.Queue) error {
-	if c.over() {
-		return nil
-	}
 	name, n := c.name(), 0
+	last, refused := false, false
 	conn, ch, err := c.connect()
 	if err != nil {
 		return err
@@ -155,8 +153,9 @@ func (c *clients) publish(q task.Queue) error {
 				}
 			}
 			kind := task.Confirmed
+			refused = false
 			if !k.Ack || returned[strconv.Itoa(waiting[k.DeliveryTag])] {
-				kind = task.Refused
+				kind, refused = task.Refused, true
 			}
 			tell(task.Record{Kind: kind, Queue: q.Name, Publisher: name, Number: waiting[k.DeliveryTag]})
 			delete(waiting, k.DeliveryTag)
@@ -184,8 +183,16 @@ func (c *clients) publish(q task.Queue) error {
 				return errors.New("no confirms")
 			}
 		}
-		if c.over() {
+		if last {
+			if refused {
+				return errors.New("the last message was refused")
+			}
+			tell(task.Record{Kind: task.Done, Queue: q.Name})
 			return nil
+		}
+		if c.over() {
+			time.Sleep(c.FinishAt - time.Since(c.began))
+			last = true
 		}
 		n++
 		body := name + " " + strconv.Itoa(n) + " " + strings.Repeat("x", rand.IntN(c.BodyBytes))

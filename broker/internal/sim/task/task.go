@@ -33,8 +33,10 @@ type Clients struct {
 	Name   string
 	Nodes  []string // addresses, without port
 	Queues []Queue
-	// PublishUntil is when publishers have had enough, from the machine's start.
+	// PublishUntil is when publishers have had enough, FinishAt when each sends one more
+	// message, until that is confirmed; from the machine's start.
 	PublishUntil time.Duration
+	FinishAt     time.Duration
 	Pause        time.Duration // between two messages of a publisher, at most twice that
 	BodyBytes    int           // the largest body
 }
@@ -63,6 +65,7 @@ const (
 	Acked     Kind = "acked"    // taken out for good
 	Returned  Kind = "returned" // requeued
 	Lost      Kind = "lost"     // the consumer's connection is gone, with all that it held
+	Done      Kind = "done"     // a publisher's last message is confirmed
 	Listed    Kind = "listed"   // an auditor's view of one node
 )
 
