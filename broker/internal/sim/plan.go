@@ -193,6 +193,9 @@ func (s *scenario) inject(f fault) {
 	case faultRot:
 		s.restFor(f.Node, f.For)
 		m.cutPower(survival(r))
+		if w.counts.Confirmed == 0 {
+			return // two nodes that wait for the third can't lose one for good
+		}
 		if err := rot(m.disk, r); err != nil {
 			w.logf("%v", err)
 		}
