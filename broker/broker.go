@@ -415,18 +415,23 @@ func (n *Node) serveClients(ctx context.Context) error {
 		drained := make(chan bool, 1)
 		go func() {
 			defer leave()
-			err := n.inner.AwaitDrained(onDuty)
-			if err == nil {
+			for noticed := false; !noticed; noticed = n.inner.Drained() { // or it was revived meanwhile
+				if n.inner.AwaitDrained(onDuty) != nil {
+					drained <- false
+					return
+				}
 				n.pause(onDuty, drainNotice)
-				n.inner.HandOver()
 			}
-			drained <- err == nil
+			n.inner.HandOver()
+			drained <- true
 		}()
 		err := n.accept(onDuty)
 		leave()
 		if !<-drained || err != nil || ctx.Err() != nil {
 			return err
 		}
+		// The addresses were closed with onDuty, even if the maintenance is over already.
+		listening = false
 		n.inner.SendAway()
 	}
 }
