@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -108,19 +109,42 @@ func newNode(t testing.TB, name string, peers []string, options []func(*broker.C
 }
 
 // The ports of test nodes lie below those that the system gives to clients, so that no
-// connection takes a node's port while it is stopped.
+// connection takes a node's port while it is stopped. Each process has a block of them for
+// itself, which it holds by listening on the first: no other test does that either.
 const (
-	portMin   = 10000
-	portMax   = 32000
-	portTries = 100
+	portMin    = 10000
+	portMax    = 32000
+	portsBlock = 200
+	portTries  = 100
 )
+
+var ports struct {
+	sync.Mutex
+	claim net.Listener // on the block's first port, as long as the process lives
+	first int
+	last  int // given out
+}
 
 // freeAddr returns an address that nobody listens on.
 func freeAddr(t testing.TB) string {
 	t.Helper()
+	ports.Lock()
+	defer ports.Unlock()
 	var lc net.ListenConfig
+	for try := 0; ports.claim == nil; try++ {
+		first := portMin + portsBlock*rand.IntN((portMax-portMin)/portsBlock)
+		l, err := lc.Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", first))
+		if err == nil {
+			ports.claim, ports.first, ports.last = l, first, first
+		} else if try == portTries {
+			t.Fatal(err)
+		}
+	}
 	for range portTries {
-		addr := fmt.Sprintf("127.0.0.1:%d", portMin+rand.IntN(portMax-portMin))
+		if ports.last++; ports.last == ports.first+portsBlock {
+			ports.last = ports.first + 1
+		}
+		addr := fmt.Sprintf("127.0.0.1:%d", ports.last)
 		if l, err := lc.Listen(t.Context(), "tcp", addr); err == nil {
 			_ = l.Close()
 			return addr

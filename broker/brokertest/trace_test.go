@@ -157,8 +157,10 @@ func TestAFailOverIsSeenInTheTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "it is stored", func() bool { return len(out.of("q store")) == 1 })
-	c.Nodes[0].Kill() // a queue's leader is where it was declared
-	other := openChannel(t, c.Nodes[1].URL())
+	leader := awaitMembers(t, c.Nodes[0], "q", 3)
+	at := slices.IndexFunc(c.Nodes, func(n *brokertest.Node) bool { return n.Name() == leader })
+	c.Nodes[at].Kill()
+	other := openChannel(t, c.Nodes[(at+1)%len(c.Nodes)].URL())
 	ds, err := other.Consume("q", "", true, false, false, false, nil)
 	if err != nil {
 		t.Fatal(err)
