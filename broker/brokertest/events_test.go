@@ -47,24 +47,10 @@ func firstOf(t *testing.T, ds <-chan amqp.Delivery, fits func(*amqp.Delivery) bo
 	}
 }
 
-func openChannel(t *testing.T, url string) *amqp.Channel {
-	t.Helper()
-	c, err := amqp.Dial(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	ch, err := c.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ch
-}
-
 func TestEvents(t *testing.T) {
 	c := brokertest.StartCluster(t, 3)
-	events := bound(t, openChannel(t, c.Nodes[0].URL()), "amq.rabbitmq.event", "#")
-	ch := openChannel(t, c.Nodes[1].URL())
+	events := bound(t, dial(t, c.Nodes[0].URL()), "amq.rabbitmq.event", "#")
+	ch := dial(t, c.Nodes[1].URL())
 	wait := func(key string, fields amqp.Table) *amqp.Delivery {
 		t.Helper()
 		return firstOf(t, events, func(d *amqp.Delivery) bool {
@@ -117,7 +103,7 @@ func TestEvents(t *testing.T) {
 func TestFirehose(t *testing.T) {
 	n := brokertest.Start(t)
 	a := apiOf(t, n)
-	watcher, ch := openChannel(t, n.URL()), openChannel(t, n.URL())
+	watcher, ch := dial(t, n.URL()), dial(t, n.URL())
 	copies := bound(t, watcher, "amq.rabbitmq.trace", "#")
 	if _, err := ch.QueueDeclare("q", true, false, false, false, nil); err != nil {
 		t.Fatal(err)

@@ -60,7 +60,7 @@ const (
 func TestTheBrokerJoinsTheTrace(t *testing.T) {
 	var out spans
 	c := brokertest.StartCluster(t, 3, func(cfg *broker.Config) { cfg.TracesTo(&out) })
-	ch, other := openChannel(t, c.Nodes[0].URL()), openChannel(t, c.Nodes[1].URL())
+	ch, other := dial(t, c.Nodes[0].URL()), dial(t, c.Nodes[1].URL())
 	for _, q := range []struct {
 		name string
 		args amqp.Table
@@ -149,7 +149,7 @@ func TestTheBrokerJoinsTheTrace(t *testing.T) {
 func TestAFailOverIsSeenInTheTrace(t *testing.T) {
 	var out spans
 	c := brokertest.StartCluster(t, 3, func(cfg *broker.Config) { cfg.TracesTo(&out) })
-	ch := openChannel(t, c.Nodes[0].URL())
+	ch := dial(t, c.Nodes[0].URL())
 	if _, err := ch.QueueDeclare("q", true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestAFailOverIsSeenInTheTrace(t *testing.T) {
 	leader := awaitMembers(t, c.Nodes[0], "q", 3)
 	at := slices.IndexFunc(c.Nodes, func(n *brokertest.Node) bool { return n.Name() == leader })
 	c.Nodes[at].Kill()
-	other := openChannel(t, c.Nodes[(at+1)%len(c.Nodes)].URL())
+	other := dial(t, c.Nodes[(at+1)%len(c.Nodes)].URL())
 	ds, err := other.Consume("q", "", true, false, false, false, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -121,12 +121,17 @@ type lateKey struct{ queue, replica uint64 }
 // welcome asks nodes again for their consumers of queues that have come since.
 func (m *shardMachine) welcome() {
 	again := map[uint64]bool{}
+	m.n.topologyMu.RLock()
 	for k := range m.late {
-		if m.shard.Queue(k.queue) != nil {
+		switch {
+		case m.shard.Queue(k.queue) != nil:
 			again[k.replica] = true
 			delete(m.late, k)
+		case k.queue <= m.n.topology.NextID && m.n.topology.QueueByID(k.queue) == nil:
+			delete(m.late, k) // it was deleted
 		}
 	}
+	m.n.topologyMu.RUnlock()
 	for replica := range again {
 		m.announce(replica)
 	}

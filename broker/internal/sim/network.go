@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"net"
 	"slices"
 	"time"
 )
@@ -17,6 +19,7 @@ type descriptor interface {
 	readable() bool
 	writable() bool
 	close()
+	abort(tell bool) // its process is gone; tell: other ends learn it
 }
 
 // listener waits for connections to an address.
@@ -28,9 +31,11 @@ type listener struct {
 
 func (l *listener) readable() bool { return len(l.backlog) > 0 }
 func (l *listener) writable() bool { return false }
-func (l *listener) close() {
+func (l *listener) close()         { l.abort(true) }
+
+func (l *listener) abort(tell bool) {
 	for _, c := range l.backlog {
-		c.abort(true)
+		c.abort(tell)
 	}
 	l.backlog = nil
 }
@@ -146,20 +151,13 @@ func (c *conn) to() *machine {
 	if c.peer != nil {
 		return c.peer.m
 	}
+	host, _, _ := net.SplitHostPort(c.target)
 	for _, m := range c.w.machines {
-		if host(c.target) == m.addr {
+		if host == m.addr {
 			return m
 		}
 	}
 	return nil
-}
-
-func host(addr string) string {
-	i := len(addr) - 1
-	for i > 0 && addr[i] != ':' {
-		i--
-	}
-	return addr[:i]
 }
 
 func (c *conn) passes() bool {
@@ -227,18 +225,10 @@ func (m *machine) listener(addr string) *listener {
 }
 
 // sorted returns the process's descriptors.
-func (p *process) sorted() []int32 {
-	fds := make([]int32, 0, len(p.fds))
-	for fd := range p.fds {
-		fds = append(fds, fd)
-	}
-	slices.Sort(fds)
-	return fds
-}
+func (p *process) sorted() []int32 { return slices.Sorted(maps.Keys(p.fds)) }
 
 // dial opens a connection; what comes of it can be read from it.
 func (p *process) dial(addr string) *conn {
-	p.w.serial++
 	c := &conn{w: p.w, m: p.m, owner: p, addr: p.m.addr + ":0", target: addr}
 	p.w.conns = append(p.w.conns, c)
 	c.send(packet{packetOpen, nil})
@@ -258,8 +248,6 @@ func (c *conn) close() {
 	c.closed, c.owner, c.rx = true, nil, nil
 }
 
-// abort is what becomes of a connection whose process is gone; tell: the other end learns
-// it.
 func (c *conn) abort(tell bool) {
 	if !tell {
 		c.out = nil // it was in the memory of a machine without power
@@ -272,14 +260,7 @@ func (c *conn) abort(tell bool) {
 // dropConns ends all connections of a process; tell: the other ends learn it.
 func (p *process) dropConns(tell bool) {
 	for _, fd := range p.sorted() {
-		switch d := p.fds[fd].(type) {
-		case *conn:
-			d.abort(tell)
-		case *listener:
-			for _, c := range d.backlog {
-				c.abort(tell)
-			}
-		}
+		p.fds[fd].abort(tell)
 	}
 	p.fds = nil
 	p.w.conns = slices.DeleteFunc(p.w.conns, func(c *conn) bool {
