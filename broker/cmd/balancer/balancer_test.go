@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/warren-mq/warren/broker/internal/process"
 	header "github.com/warren-mq/warren/broker/internal/proxy"
 )
 
@@ -324,13 +325,13 @@ func TestUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{"no backend", nil, exitUsage, "balancer: missing flags: --backend"},
-		{"unknown flag", []string{"--what"}, exitUsage, "balancer: unknown flag --what"},
-		{"bad backend", []string{"--backend", "nothing"}, exitUsage, `backend "nothing" is not [NAME=]HOST:PORT[/CHECKPORT]`},
-		{"twice", []string{"--backend", "a=h:1,a=h:2"}, exitUsage, `backend "a" is there twice`},
-		{"fall", []string{"--backend", "h:1", "--fall", "0"}, exitUsage, "at least 1"},
-		{"address", []string{"--backend", "h:1", "--listen", "nowhere:x"}, exitError, "balancer: listen tcp"},
-		{"help", []string{"--help"}, exitOK, "BALANCER_CHECK_INTERVAL"},
+		{"no backend", nil, process.ExitUsage, "balancer: missing flags: --backend"},
+		{"unknown flag", []string{"--what"}, process.ExitUsage, "balancer: unknown flag --what"},
+		{"bad backend", []string{"--backend", "nothing"}, process.ExitUsage, `backend "nothing" is not [NAME=]HOST:PORT[/CHECKPORT]`},
+		{"twice", []string{"--backend", "a=h:1,a=h:2"}, process.ExitUsage, `backend "a" is there twice`},
+		{"fall", []string{"--backend", "h:1", "--fall", "0"}, process.ExitUsage, "at least 1"},
+		{"address", []string{"--backend", "h:1", "--listen", "nowhere:x"}, process.ExitError, "balancer: listen tcp"},
+		{"help", []string{"--help"}, process.ExitOK, "BALANCER_CHECK_INTERVAL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -367,7 +368,7 @@ func TestRunStopsWithItsContext(t *testing.T) {
 			func(string) string { return "" }, &out)
 	}()
 	cancel()
-	if code := <-ended; code != exitOK {
+	if code := <-ended; code != process.ExitOK {
 		t.Errorf("exit %d: %s", code, out.String())
 	}
 }

@@ -13,40 +13,30 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
-	stop()
-	os.Exit(code)
+	process.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Getenv, os.Stderr) })
 }
-
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
 
 // run is the whole program: it returns the exit code when ctx has ended.
 func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) int {
 	cfg, help, err := parse(args, getenv, stderr)
 	switch {
 	case help:
-		return exitOK
+		return process.ExitOK
 	case err != nil:
 		fmt.Fprintln(stderr, "balancer:", err)
-		return exitUsage
+		return process.ExitUsage
 	}
 	if err := serve(ctx, cfg, slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
 		fmt.Fprintln(stderr, "balancer:", err)
-		return exitError
+		return process.ExitError
 	}
-	return exitOK
+	return process.ExitOK
 }
 
 // serve runs the balancer until ctx ends.

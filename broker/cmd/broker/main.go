@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
 	"strings"
 	"syscall"
 	"time"
@@ -18,20 +17,14 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/warren-mq/warren/broker"
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	process.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // Exit statuses.
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
 
 type cli struct {
 	Run    runCmd    `cmd:"" default:"withargs" help:"Run the node (default)."`
@@ -91,7 +84,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited, status = true, code }))
 	if err != nil {
 		fmt.Fprintln(stderr, "broker:", err)
-		return exitFailed
+		return process.ExitError
 	}
 	k, err := parser.Parse(args)
 	if exited {
@@ -99,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "broker:", err)
-		return exitUsage
+		return process.ExitUsage
 	}
 	switch strings.Fields(k.Command())[0] {
 	case "health":
@@ -110,10 +103,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(stderr, "broker:", strings.TrimPrefix(err.Error(), "usage: "))
-		return exitUsage
+		return process.ExitUsage
 	case err != nil:
 		fmt.Fprintln(stderr, "broker:", err)
-		return exitFailed
+		return process.ExitError
 	}
 	return 0
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 // TestSettingsThatCannotWork starts nothing: each is refused with the flag to mend.
@@ -21,7 +23,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"run --amqp nowhere", "want host:port"},
 	} {
 		var out bytes.Buffer
-		if code := run(t.Context(), strings.Fields(c.args), &out, &out); code != exitUsage || !strings.Contains(out.String(), c.want) {
+		if code := run(t.Context(), strings.Fields(c.args), &out, &out); code != process.ExitUsage || !strings.Contains(out.String(), c.want) {
 			t.Errorf("%s: exit %d: %s, want %s", c.args, code, out.String(), c.want)
 		}
 	}

@@ -7,26 +7,19 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	process.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
 
 // Exit statuses.
-const (
-	exitFailed = 1
-	exitUsage  = 2
-)
 
 type cli struct {
 	Node      string   `short:"n" help:"Node to ask: a name from --nodes, or host:port of its management API. Default: the first that answers." env:"WARREN_NODE"`
@@ -166,7 +159,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited, status = true, code }))
 	if err != nil {
 		fmt.Fprintln(stderr, "brokerctl:", err)
-		return exitFailed
+		return process.ExitError
 	}
 	k, err := parser.Parse(withoutTool(args))
 	if exited {
@@ -174,7 +167,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "brokerctl:", wrongUse(parser.Model, args, err))
-		return exitUsage
+		return process.ExitUsage
 	}
 	if k.Selected().Name == "completion" {
 		completion(stdout, parser.Model, c.Completion.Shell)
@@ -190,10 +183,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case errors.Is(err, errUsage):
 		fmt.Fprintln(stderr, "brokerctl:", strings.TrimPrefix(err.Error(), "usage: "))
-		return exitUsage
+		return process.ExitUsage
 	case err != nil:
 		fmt.Fprintln(stderr, "brokerctl:", err)
-		return exitFailed
+		return process.ExitError
 	}
 	return 0
 }

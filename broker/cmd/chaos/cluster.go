@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 const (
@@ -28,13 +28,6 @@ const (
 	askTimeout   = 3 * time.Second // for one request to the management API
 	endTimeout   = 15 * time.Second
 	tailBytes    = 800 // of a log, shown when its process ended by itself
-)
-
-// Ports are looked for below those that systems give to outgoing connections: a node
-// that comes back must find its own.
-const (
-	portMin = 20000
-	portMax = 32000
 )
 
 // node is one broker process and where it listens.
@@ -68,7 +61,7 @@ type cluster struct {
 // died is told of nodes that end by themselves.
 func newCluster(dir, broker string, relayed bool, died func(*node, string)) (*cluster, error) {
 	c := &cluster{dir: dir, broker: broker, died: died}
-	ports, err := freePorts(4*nodeCount + 1)
+	ports, err := process.FreePorts(4*nodeCount + 1)
 	if err != nil {
 		return nil, err
 	}
@@ -92,28 +85,6 @@ func newCluster(dir, broker string, relayed bool, died func(*node, string)) (*cl
 		c.net = newNetwork(names, c.peers, targets)
 	}
 	return c, nil
-}
-
-func freePorts(count int) ([]string, error) {
-	var out []string
-	used := map[int]bool{}
-	for tries := 0; len(out) < count; tries++ {
-		if tries == portMax-portMin {
-			return nil, errors.New("no free ports")
-		}
-		p := portMin + rand.IntN(portMax-portMin)
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
-		if err != nil || used[p] {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
-		used[p] = true
-		out = append(out, addr)
-	}
-	return out, nil
 }
 
 // start runs a node's process, unless it runs or is held.

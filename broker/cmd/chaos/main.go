@@ -11,24 +11,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	process.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
-
-// Exit codes.
-const (
-	exitOK       = 0
-	exitError    = 1
-	exitUsage    = 2
-	exitViolated = 3 // a promise was broken
-)
 
 // errViolated says that the run went to its end and found a broken promise.
 var errViolated = errors.New("promises were broken")
@@ -39,9 +28,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err != nil:
 		fmt.Fprintln(stderr, "chaos:", err)
-		return exitUsage
+		return process.ExitUsage
 	case command == "":
-		return exitOK // help was asked for
+		return process.ExitOK // help was asked for
 	}
 	switch command {
 	case "failover":
@@ -51,10 +40,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case errors.Is(err, errViolated):
-		return exitViolated
+		return process.ExitViolated
 	case err != nil:
 		fmt.Fprintln(stderr, "chaos:", err)
-		return exitError
+		return process.ExitError
 	}
-	return exitOK
+	return process.ExitOK
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 const (
@@ -23,7 +25,7 @@ func wire(t *testing.T) (n *network, near, far net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.Close() })
-	front, err := freePorts(2)
+	front, err := process.FreePorts(2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,34 +8,23 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	process.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr) })
 }
-
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-	exitLost  = 3 // a confirmed message did not arrive
-)
 
 // run is the whole program. Progress goes to stderr, the result to stdout.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	cfg, help, err := parse(args, getenv, stdout)
 	switch {
 	case help:
-		return exitOK
+		return process.ExitOK
 	case err != nil:
 		fmt.Fprintln(stderr, "perf:", err)
-		return exitUsage
+		return process.ExitUsage
 	}
 	r, err := newBench(cfg, stderr).run(ctx)
 	if err == nil {
@@ -43,10 +32,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "perf:", err)
-		return exitError
+		return process.ExitError
 	}
 	if r.Lost != nil && *r.Lost > 0 {
-		return exitLost
+		return process.ExitViolated
 	}
-	return exitOK
+	return process.ExitOK
 }

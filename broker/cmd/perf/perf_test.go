@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/warren-mq/warren/broker/brokertest"
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 func noEnv(string) string { return "" }
@@ -20,7 +21,7 @@ func noEnv(string) string { return "" }
 func measure(t *testing.T, args ...string) result {
 	t.Helper()
 	var out, notes bytes.Buffer
-	if code := run(context.Background(), append(args, "--json"), noEnv, &out, &notes); code != exitOK {
+	if code := run(context.Background(), append(args, "--json"), noEnv, &out, &notes); code != process.ExitOK {
 		t.Fatalf("exit %d: %s%s", code, out.String(), notes.String())
 	}
 	var r result
@@ -73,7 +74,7 @@ func TestRuns(t *testing.T) {
 	t.Run("for a time", func(t *testing.T) {
 		var out bytes.Buffer
 		code := run(context.Background(), []string{"-h", url, "-z", "1", "-r", "200"}, noEnv, &out, io.Discard)
-		if code != exitOK || !strings.Contains(out.String(), "lost      0") || !strings.Contains(out.String(), "confirm latency (ms): p50") {
+		if code != process.ExitOK || !strings.Contains(out.String(), "lost      0") || !strings.Contains(out.String(), "confirm latency (ms): p50") {
 			t.Errorf("exit %d: %s", code, out.String())
 		}
 	})
@@ -86,12 +87,12 @@ func TestUsage(t *testing.T) {
 		code int
 		want string
 	}{
-		{"unknown flag", []string{"--what"}, exitUsage, "perf: unknown flag --what"},
-		{"uri", []string{"-h", "http://x/"}, exitUsage, "AMQP scheme"},
-		{"nobody", []string{"-x", "0", "-y", "0"}, exitUsage, "between 1 and"},
-		{"acks", []string{"-A", "50", "-q", "10"}, exitUsage, "nothing would ever be acked"},
-		{"nobody there", []string{"-h", "amqp://127.0.0.1:1/"}, exitError, "connection refused"},
-		{"help", []string{"--help"}, exitOK, "PERF_QUEUE_COUNT"},
+		{"unknown flag", []string{"--what"}, process.ExitUsage, "perf: unknown flag --what"},
+		{"uri", []string{"-h", "http://x/"}, process.ExitUsage, "AMQP scheme"},
+		{"nobody", []string{"-x", "0", "-y", "0"}, process.ExitUsage, "between 1 and"},
+		{"acks", []string{"-A", "50", "-q", "10"}, process.ExitUsage, "nothing would ever be acked"},
+		{"nobody there", []string{"-h", "amqp://127.0.0.1:1/"}, process.ExitError, "connection refused"},
+		{"help", []string{"--help"}, process.ExitOK, "PERF_QUEUE_COUNT"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,35 +10,23 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/warren-mq/warren/broker/internal/process"
 	"github.com/warren-mq/warren/broker/internal/sim"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	process.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
-
-// Exit codes.
-const (
-	exitOK       = 0
-	exitError    = 1
-	exitUsage    = 2
-	exitViolated = 3 // a promise was broken
-)
 
 // progressEvery is how often the command says how far it is.
 const progressEvery = 10 * time.Second
@@ -125,20 +113,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	c, help, err := parse(args, stdout)
 	switch {
 	case help:
-		return exitOK
+		return process.ExitOK
 	case err != nil:
 		fmt.Fprintln(stderr, "sim:", err)
-		return exitUsage
+		return process.ExitUsage
 	}
 	violated, err := c.simulate(ctx, stdout, stderr)
 	switch {
 	case err != nil:
 		fmt.Fprintln(stderr, "sim:", err)
-		return exitError
+		return process.ExitError
 	case violated:
-		return exitViolated
+		return process.ExitViolated
 	}
-	return exitOK
+	return process.ExitOK
 }
 
 func (c *config) simulate(ctx context.Context, stdout, stderr io.Writer) (violated bool, err error) {

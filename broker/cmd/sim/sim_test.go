@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 // program is the command. The race detector would see nothing in it but slow it down: the
@@ -55,7 +57,7 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		seeds = "2"
 	}
-	t.Log(sims(t, exitOK, "--seed", "1", "--seeds", seeds))
+	t.Log(sims(t, process.ExitOK, "--seed", "1", "--seeds", seeds))
 }
 
 // TestASeedIsOneRun has the same run twice, to the last byte that its machines say.
@@ -63,7 +65,7 @@ func TestASeedIsOneRun(t *testing.T) {
 	var logs [2][]byte
 	for i := range logs {
 		file := filepath.Join(t.TempDir(), "log")
-		sims(t, exitOK, "--seed", "12", "--log", file)
+		sims(t, process.ExitOK, "--seed", "12", "--log", file)
 		var err error
 		if logs[i], err = os.ReadFile(file); err != nil {
 			t.Fatal(err)
@@ -77,7 +79,7 @@ func TestASeedIsOneRun(t *testing.T) {
 // TestABrokenBrokerIsFound makes sure that the checks can fail: a log that is never synced
 // does not outlive a power cut, and no node starts over what is left of it.
 func TestABrokenBrokerIsFound(t *testing.T) {
-	out := sims(t, exitViolated, "--seed", "23", "--faults", "1", "--broken", "ack-before-sync")
+	out := sims(t, process.ExitViolated, "--seed", "23", "--faults", "1", "--broken", "ack-before-sync")
 	if !strings.Contains(out, "wal/") || !strings.Contains(out, "again: sim --seed 23 --faults 1") {
 		t.Fatal(out)
 	}
@@ -95,12 +97,12 @@ func TestWrongUse(t *testing.T) {
 		{"more", "unexpected argument more"},
 		{"--sed 1", "unknown flag --sed"},
 	} {
-		out := sims(t, exitUsage, strings.Fields(c.args)...)
+		out := sims(t, process.ExitUsage, strings.Fields(c.args)...)
 		if !strings.Contains(out, c.want) || strings.Count(out, "\n") != 1 {
 			t.Errorf("sim %s: %q, want one line with %q", c.args, out, c.want)
 		}
 	}
-	if out := sims(t, exitOK, "--help"); !strings.Contains(out, "--broken") {
+	if out := sims(t, process.ExitOK, "--help"); !strings.Contains(out, "--broken") {
 		t.Error(out)
 	}
 }

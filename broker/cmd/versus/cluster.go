@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -15,19 +14,19 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 const (
 	warren   = "Warren"
 	rabbitMQ = "RabbitMQ"
 
-	nodeCount    = 3
-	startTimeout = 2 * time.Minute
-	stopTimeout  = 20 * time.Second
-	pollInterval = 200 * time.Millisecond
-	// Ports below those that systems give to outgoing connections.
-	portMin, portMax = 20000, 32000
-	ticksPerSecond   = 100 // of /proc/PID/stat; Linux has no other
+	nodeCount      = 3
+	startTimeout   = 2 * time.Minute
+	stopTimeout    = 20 * time.Second
+	pollInterval   = 200 * time.Millisecond
+	ticksPerSecond = 100 // of /proc/PID/stat; Linux has no other
 )
 
 // errMissing says that something is not installed.
@@ -109,28 +108,6 @@ func (c *cluster) cpu() (d time.Duration) {
 	return d
 }
 
-func freePorts(count int) ([]string, error) {
-	var out []string
-	used := map[int]bool{}
-	for tries := 0; len(out) < count; tries++ {
-		if tries == portMax-portMin {
-			return nil, errors.New("no free ports")
-		}
-		p := portMin + rand.IntN(portMax-portMin)
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
-		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
-		if err != nil || used[p] {
-			continue
-		}
-		if err := l.Close(); err != nil {
-			return nil, err
-		}
-		used[p] = true
-		out = append(out, addr)
-	}
-	return out, nil
-}
-
 func port(addr string) string {
 	_, p, _ := net.SplitHostPort(addr)
 	return p
@@ -142,7 +119,7 @@ func startWarren(ctx context.Context, dir, bin string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(3 * nodeCount)
+	ports, err := process.FreePorts(3 * nodeCount)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +154,7 @@ func startWarren(ctx context.Context, dir, bin string) (*cluster, error) {
 
 // proxy starts HAProxy, if it is installed, and the balancer, if it can check the nodes.
 func (c *cluster) proxy(ctx context.Context, bin string, backends []string) error {
-	ports, err := freePorts(2)
+	ports, err := process.FreePorts(2)
 	if err != nil {
 		return err
 	}

@@ -9,29 +9,19 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	process.Main(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdout, os.Stderr) })
 }
-
-// Exit codes.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
 
 type config struct {
 	Bin    string        `help:"Directory of the programs broker, balancer and perf; default: this program's." type:"path"`
@@ -52,20 +42,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, err = k.Parse(args)
 	}
 	if exited {
-		return exitOK
+		return process.ExitOK
 	}
 	if err == nil && (c.Rounds < 1 || c.Rounds > roundsMax || c.Time < time.Second) {
 		err = fmt.Errorf("want 1 to %d rounds of at least 1s", roundsMax)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "versus:", err)
-		return exitUsage
+		return process.ExitUsage
 	}
 	if err := c.measure(ctx, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "versus:", err)
-		return exitError
+		return process.ExitError
 	}
-	return exitOK
+	return process.ExitOK
 }
 
 // measure starts the clusters, runs all rows and prints the table.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/warren-mq/warren/broker/internal/process"
 )
 
 // rabbitPrograms is where packages put RabbitMQ's programs; those on the path change the
@@ -38,7 +40,7 @@ func startRabbit(ctx context.Context, dir, bin string) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2 * nodeCount)
+	ports, err := process.FreePorts(2 * nodeCount)
 	if err != nil {
 		return nil, err
 	}
