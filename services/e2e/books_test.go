@@ -13,6 +13,7 @@ import (
 
 	"github.com/warren-mq/warren/services/demo/system"
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 // books are the four databases, read from outside.
@@ -71,8 +72,11 @@ func (b books) want(what, service, query string, want []string, args ...any) {
 	}
 }
 
-// sent is nil when no outbox holds anything back.
+// sent is nil when no outbox holds anything back and nothing is to be asked of the gateway.
 func (b books) sent() error {
+	if n := len(b.rows(system.Payment, "SELECT order_id FROM payments WHERE due_ms > 0")); n > 0 {
+		return fmt.Errorf("%d payments wait for the gateway", n)
+	}
 	for _, name := range slices.Sorted(maps.Keys(b.dbs)) {
 		if left := b.rows(name, "SELECT destination, last_error FROM outbox WHERE sent_ms IS NULL"); len(left) > 0 {
 			return fmt.Errorf("%d records wait in %s's outbox: %v", len(left), name, left[0])
@@ -88,17 +92,18 @@ func (b books) check(orders []order) {
 	sold, turnover := map[string]int64{}, int64(0)
 	for _, o := range orders {
 		b.checkOrder(o)
-		if o.Status == "shipped" {
+		if o.Status == "delivered" {
 			turnover += o.Total
 			for _, it := range o.Items {
 				sold[it.SKU] += it.Quantity
 			}
 		}
 	}
-	b.want("money", system.Payment, "SELECT sum(amount) FROM entries", []string{fmt.Sprint(turnover)})
+	b.want("money", system.Payment, "SELECT coalesce(sum(amount), 0) FROM entries", []string{fmt.Sprint(turnover)})
+	b.want("money at the gateway", system.Payment, "SELECT coalesce(sum(amount), 0) FROM gateway_moves", []string{fmt.Sprint(turnover)})
 	seed := map[string]int64{
 		"SKU-001": 10000, "SKU-002": 5000, "SKU-003": 5000, "SKU-004": 2000, "SKU-005": 1000, "SKU-006": 10000, "SKU-007": 5000, "SKU-008": 2000,
-		"SKU-009": 50, "SKU-010": 3, "SKU-011": 1, "SKU-012": 0,
+		"SKU-009": 50, "SKU-010": 3, "SKU-011": 1, "SKU-012": 0, events.Undeliverable: 20,
 	}
 	for sku, n := range seed {
 		b.want(sku, system.Product, "SELECT stock, reserved FROM products WHERE sku = ?", []string{fmt.Sprint(n-sold[sku], " ", 0)}, sku)
@@ -114,15 +119,17 @@ type end struct {
 }
 
 var ends = map[string]end{
-	"shipped":   {[]string{"authorized"}, []string{"fulfilled"}, []string{"dispatched"}},
-	"rejected":  {[]string{"declined", "refunded", "voided"}, []string{"rejected", "released", "voided"}, []string{"abandoned", "cancelled"}},
-	"cancelled": {[]string{"declined", "refunded", "voided"}, []string{"rejected", "released", "voided"}, []string{"cancelled"}},
+	"delivered": {[]string{"captured"}, []string{"fulfilled"}, []string{"delivered"}},
+	"returned":  {[]string{"refunded", "voided"}, []string{"returned", "released"}, []string{"failed"}},
+	"rejected":  {[]string{"declined", "voided"}, []string{"rejected", "released", "voided"}, []string{"abandoned", "cancelled", "expired"}},
+	"cancelled": {[]string{"declined", "voided"}, []string{"rejected", "released", "voided"}, []string{"cancelled"}},
+	"expired":   {[]string{"declined", "voided"}, []string{"rejected", "released", "voided"}, []string{"expired"}},
 }
 
 // The lines that each state leaves in the ledgers, in the order in which they are sorted.
 var (
-	paymentEntries = map[string][]string{"authorized": {"authorization"}, "refunded": {"authorization", "refund"}}
-	stockMoves     = map[string][]string{"fulfilled": {"reserve", "ship"}, "released": {"release", "reserve"}}
+	paymentEntries = map[string][]string{"captured": {"capture"}, "refunded": {"capture", "refund"}}
+	stockMoves     = map[string][]string{"fulfilled": {"reserve", "ship"}, "released": {"release", "reserve"}, "returned": {"reserve", "restock", "ship"}}
 )
 
 func (b books) checkOrder(o order) {
@@ -152,7 +159,7 @@ func (b books) checkOrder(o order) {
 	}
 	b.want(o.ID, system.Product, "SELECT kind FROM movements WHERE order_id = ? ORDER BY kind", moves, o.ID)
 	parcels := 0
-	if o.Status == "shipped" {
+	if o.Status == "delivered" || o.Status == "returned" {
 		parcels = 1
 	}
 	b.want(o.ID, system.Shipment, "SELECT count(*) FROM dispatches WHERE order_id = ?", []string{fmt.Sprint(parcels)}, o.ID)
@@ -171,7 +178,7 @@ func (b books) checkInboxes() {
 	b.t.Helper()
 	for destination, publisher := range destinations {
 		published := b.rows(publisher, "SELECT message_id FROM outbox WHERE destination = ? ORDER BY message_id", destination)
-		for _, group := range events.Subscribers(destination) {
+		for _, group := range saga.Subscribers(destination) {
 			applied := b.rows(group, "SELECT message_id FROM inbox WHERE consumer = ? ORDER BY message_id", destination)
 			if !slices.Equal(published, applied) {
 				b.t.Errorf("%s: %d published, %d applied by %s", destination, len(published), len(applied), group)

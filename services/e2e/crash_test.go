@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/warren-mq/warren/services/demo/system"
@@ -37,5 +38,35 @@ func TestOrdersSurviveTheServices(t *testing.T) {
 		return r.drained()
 	})
 	t.Logf("%d orders: %v", crashOrderCount, countEnds(orders))
+	b.check(orders)
+}
+
+// TestAnOrderExpires: payment is down for longer than an order may take. The order ends without it, and payment, when it is back,
+// finds that there is nothing to take.
+func TestAnOrderExpires(t *testing.T) {
+	r := start(t, "ORDER_EXPIRY=2s")
+	if err := r.Kill(t.Context(), system.Payment); err != nil {
+		t.Fatal(err)
+	}
+	orders := make([]order, 1)
+	if err := r.placeOne(t.Context(), 0, &orders[0]); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, endPatience, func() error {
+		if err := r.refresh(orders); err != nil || orders[0].Status != "expired" {
+			return fmt.Errorf("the order is %s: %w", orders[0].Status, err)
+		}
+		return nil
+	})
+	if err := r.Start(t.Context(), false, system.Payment); err != nil {
+		t.Fatal(err)
+	}
+	b := openBooks(t, r)
+	eventually(t, endPatience, func() error {
+		if err := b.sent(); err != nil {
+			return err
+		}
+		return r.drained()
+	})
 	b.check(orders)
 }

@@ -70,7 +70,7 @@ func TestBadMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, time.Minute, func() error {
-		if _, err := call(t.Context(), http.MethodGet, r.URL(system.Order)+"/orders/"+o.ID, nil, &o); err != nil || o.Status != "shipped" {
+		if _, err := call(t.Context(), http.MethodGet, r.URL(system.Order)+"/orders/"+o.ID, nil, &o); err != nil || o.Status != "delivered" {
 			return fmt.Errorf("a good order is %s: %w", o.Status, err)
 		}
 		return nil

@@ -43,8 +43,8 @@ type run struct {
 	t *testing.T
 }
 
-// start runs the whole system on free ports in a directory of its own until the test ends. The logs of a failed test are kept.
-func start(t *testing.T) run {
+// start runs the whole system, with settings added, on free ports in a directory of its own until the test ends. The logs of a failed test are kept.
+func start(t *testing.T, env ...string) run {
 	t.Helper()
 	ports, err := system.FreePorts()
 	if err != nil {
@@ -54,7 +54,7 @@ func start(t *testing.T) run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := system.New(system.Config{Bin: bin, State: state, Ports: ports, Env: []string{"SHIPMENT_PACKING=500ms", "LOG_LEVEL=info"}})
+	s := system.New(system.Config{Bin: bin, State: state, Ports: ports, Env: append([]string{"SHIPMENT_PACKING=500ms", "SHIPMENT_DELIVERY=500ms", "LOG_LEVEL=info"}, env...)})
 	t.Cleanup(func() {
 		if err := s.Down(context.Background()); err != nil {
 			t.Error(err)

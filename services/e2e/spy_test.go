@@ -10,6 +10,7 @@ import (
 	"github.com/warren-mq/warren/libs/stream"
 	"github.com/warren-mq/warren/libs/stream/rabbit"
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 const (
@@ -19,20 +20,15 @@ const (
 )
 
 // destinations of all events between services, with the group that publishes them.
-var destinations = map[string]string{
-	events.OrderPlaced{}.Destination():                events.GroupOrder,
-	events.OrderCancellationRequested{}.Destination(): events.GroupOrder,
-	events.OrderCancelled{}.Destination():             events.GroupOrder,
-	events.PaymentAuthorized{}.Destination():          events.GroupPayment,
-	events.PaymentDeclined{}.Destination():            events.GroupPayment,
-	events.PaymentRefunded{}.Destination():            events.GroupPayment,
-	events.StockReserved{}.Destination():              events.GroupProduct,
-	events.StockRejected{}.Destination():              events.GroupProduct,
-	events.StockReleased{}.Destination():              events.GroupProduct,
-	events.ProductListed{}.Destination():              events.GroupProduct,
-	events.ShipmentDispatched{}.Destination():         events.GroupShipment,
-	events.ShipmentCancelled{}.Destination():          events.GroupShipment,
-}
+var destinations = func() map[string]string {
+	out := map[string]string{events.ProductListed{}.Destination(): events.GroupProduct}
+	for _, m := range saga.Services() {
+		for _, d := range m.Destinations() {
+			out[d] = m.Name
+		}
+	}
+	return out
+}()
 
 // spy hears every event and publishes some again as they were, id and trace included: what a relay does that dies between
 // publish and mark. Duplicates are certain, then, not only likely.

@@ -13,6 +13,7 @@ import (
 	"github.com/warren-mq/warren/libs/tracestore"
 	"github.com/warren-mq/warren/services/demo/system"
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 const (
@@ -119,7 +120,7 @@ func whole(trace tracestore.Trace, status string) error {
 		}
 	}
 	for _, destination := range published {
-		for _, group := range events.Subscribers(destination) {
+		for _, group := range saga.Subscribers(destination) {
 			if !slices.Contains(processed, destination+"."+group) {
 				return fmt.Errorf("%s has not processed %s", group, destination)
 			}
@@ -127,9 +128,9 @@ func whole(trace tracestore.Trace, status string) error {
 	}
 	expected := []string{system.Order, system.Payment, system.Product}
 	must := []string{events.OrderPlaced{}.Destination()}
-	if status == "shipped" {
+	if status == "delivered" {
 		expected = append(expected, system.Shipment)
-		must = append(must, events.PaymentAuthorized{}.Destination(), events.StockReserved{}.Destination(), events.ShipmentDispatched{}.Destination())
+		must = append(must, events.PaymentAuthorized{}.Destination(), events.StockReserved{}.Destination(), events.ShipmentDispatched{}.Destination(), events.ShipmentDelivered{}.Destination())
 	}
 	for _, name := range expected {
 		if !slices.Contains(services, name) {

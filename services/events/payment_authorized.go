@@ -2,7 +2,7 @@ package events
 
 import "errors"
 
-// PaymentAuthorized says that the order is paid for.
+// PaymentAuthorized says that the bank holds the amount for us; it is taken when the parcel leaves.
 type PaymentAuthorized struct {
 	OrderID   string `json:"order_id"`
 	PaymentID string `json:"payment_id"`

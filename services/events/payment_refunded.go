@@ -2,7 +2,7 @@ package events
 
 import "errors"
 
-// PaymentRefunded says that an authorized amount has gone back to the customer.
+// PaymentRefunded says that an amount that was taken has gone back to the customer.
 type PaymentRefunded struct {
 	OrderID   string `json:"order_id"`
 	PaymentID string `json:"payment_id"`

@@ -1,8 +1,10 @@
 package events
 
-// ShipmentCancelled answers OrderCancellationRequested: there was time, the parcel will never leave.
+// ShipmentCancelled answers OrderCancellationRequested or StockExpired: there was time, the parcel will never leave.
 type ShipmentCancelled struct {
 	OrderID string `json:"order_id"`
+	// Cause is that of the request which came first.
+	Cause string `json:"cause,omitempty"`
 }
 
 // Type implements Event.

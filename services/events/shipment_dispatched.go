@@ -2,7 +2,7 @@ package events
 
 import "time"
 
-// ShipmentDispatched is final: the parcel has left. From here on nobody can cancel.
+// ShipmentDispatched says that the parcel has left. From here on nobody can cancel.
 type ShipmentDispatched struct {
 	OrderID      string    `json:"order_id"`
 	ShipmentID   string    `json:"shipment_id"`

@@ -17,8 +17,8 @@ type itemBody struct {
 type orderBody struct {
 	ID                    string     `json:"id"`
 	CustomerID            string     `json:"customer_id"`
-	Status                string     `json:"status" enum:"pending,confirmed,shipped,rejected,cancelled"`
-	Reason                string     `json:"reason,omitempty" doc:"Why it was rejected or cancelled"`
+	Status                string     `json:"status" enum:"pending,confirmed,cancelling,shipped,delivered,returned,rejected,cancelled,expired"`
+	Reason                string     `json:"reason,omitempty" doc:"Why it ended without a delivery"`
 	CancellationRequested bool       `json:"cancellation_requested,omitempty"`
 	Currency              string     `json:"currency"`
 	Total                 int64      `json:"total" doc:"In the currency's minor unit"`

@@ -55,7 +55,7 @@ type timelineOutput struct {
 
 type listInput struct {
 	chassis.PageInput
-	Status string `query:"status" enum:"pending,confirmed,shipped,rejected,cancelled"`
+	Status string `query:"status" enum:"pending,confirmed,cancelling,shipped,delivered,returned,rejected,cancelled,expired"`
 }
 
 // routes registers the API.
@@ -69,7 +69,7 @@ func routes(h huma.API, orders *order.Service, traceURL string) {
 	huma.Register(h, huma.Operation{OperationID: "list-orders", Method: http.MethodGet, Path: "/orders", Summary: "List orders, the newest first"}, a.list)
 	huma.Register(h, huma.Operation{
 		OperationID: "cancel-order", Method: http.MethodPost, Path: "/orders/{id}/cancel", DefaultStatus: http.StatusAccepted, Summary: "Ask for an order to be cancelled",
-		Description: "202: asked for; the order's status becomes cancelled unless its parcel leaves first. 200: it is cancelled already.",
+		Description: "202: asked for; the order's status becomes cancelled unless its parcel leaves first. 200: it was stopped already.",
 		Errors:      []int{http.StatusNotFound, http.StatusConflict},
 	}, a.cancel)
 	huma.Register(h, huma.Operation{
@@ -121,7 +121,7 @@ func (a api) cancel(ctx context.Context, in *orderInput) (*orderOutput, error) {
 		return nil, problem(err, in.ID)
 	}
 	out := &orderOutput{Status: http.StatusAccepted, Body: a.toBody(o)}
-	if o.Status() == order.StatusCancelled {
+	if o.Status() != order.StatusCancelling {
 		out.Status = http.StatusOK
 	}
 	return out, nil

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/warren-mq/warren/libs/httpserver"
 	"github.com/warren-mq/warren/libs/sqldb"
@@ -30,7 +31,7 @@ func newClient(t *testing.T, db *sqldb.DB) client {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	orders := order.New(db, log)
+	orders := order.New(chassis.NewCore(db, log), time.Hour)
 	for id, payload := range map[string]string{
 		"1": `{"sku":"SKU-001","name":"Notebook","price":495,"currency":"EUR","revision":2}`,
 		"2": `{"sku":"SKU-001","name":"Notebook","price":1,"currency":"EUR","revision":1}`,
@@ -193,7 +194,7 @@ func TestReadyWhenTheWholeCatalogueIsKnown(t *testing.T) {
 	if err := chassis.Migrate(t.Context(), db, order.Migrations()); err != nil {
 		t.Fatal(err)
 	}
-	orders := order.New(db, slog.New(slog.DiscardHandler))
+	orders := order.New(chassis.NewCore(db, slog.New(slog.DiscardHandler)), time.Hour)
 	for i, want := range []bool{false, false, true} {
 		if err := orders.CatalogueKnown(t.Context()); (err == nil) != want {
 			t.Errorf("after %d of 2 products: %v", i, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 	"github.com/warren-mq/warren/services/order/internal/order"
 )
 
@@ -19,16 +20,16 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	if err != nil {
 		return err
 	}
-	if done, err := chassis.Command(ctx, cfg, args); done {
+	if done, err := chassis.Command(ctx, cfg.Config, args); done {
 		return err
 	}
-	s, err := chassis.Open(ctx, cfg, order.Migrations(), stderr)
+	s, err := chassis.Open(ctx, cfg.Config, order.Migrations(), stderr)
 	if err != nil {
 		return err
 	}
-	orders := order.New(s.DB, s.Log)
-	bind(s, orders)
+	orders := order.New(s.Core, cfg.Expiry)
+	s.Bind(saga.Order, orders.Subscriptions())
 	s.Ready["catalogue"] = orders.CatalogueKnown
 	routes(s.Server.API, orders, cfg.TraceURL)
-	return s.Run(ctx)
+	return s.Run(ctx, run.Component{Name: "expiry", Run: orders.Expiring})
 }

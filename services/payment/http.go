@@ -14,10 +14,10 @@ import (
 type paymentBody struct {
 	OrderID   string    `json:"order_id"`
 	ID        string    `json:"id"`
-	Status    string    `json:"status" enum:"none,authorized,declined,refunded,voided"`
+	Status    string    `json:"status" enum:"none,authorizing,authorized,capturing,captured,reversing,declined,refunded,voided"`
 	Amount    int64     `json:"amount" doc:"In the currency's minor unit"`
 	Currency  string    `json:"currency"`
-	Reason    string    `json:"reason,omitempty" doc:"Why it was declined, refunded or voided"`
+	Reason    string    `json:"reason,omitempty" doc:"Why it was declined or given back"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
+	"github.com/warren-mq/warren/services/payment/internal/gateway"
 	"github.com/warren-mq/warren/services/payment/internal/payment"
 )
 
@@ -19,15 +21,15 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	if err != nil {
 		return err
 	}
-	if done, err := chassis.Command(ctx, cfg, args); done {
+	if done, err := chassis.Command(ctx, cfg.Config, args); done {
 		return err
 	}
-	s, err := chassis.Open(ctx, cfg, payment.Migrations(), stderr)
+	s, err := chassis.Open(ctx, cfg.Config, payment.Migrations(), stderr)
 	if err != nil {
 		return err
 	}
-	payments := payment.New(s.DB, s.Log)
-	bind(s, payments)
+	payments := payment.New(s.Core, gateway.New(s.DB), cfg.Patience)
+	s.Bind(saga.Payment, payments.Subscriptions())
 	routes(s.Server.API, payments)
-	return s.Run(ctx)
+	return s.Run(ctx, run.Component{Name: "gateway", Run: payments.Asking})
 }

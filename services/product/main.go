@@ -7,7 +7,9 @@ import (
 	"os"
 
 	"github.com/warren-mq/warren/libs/run"
+	"github.com/warren-mq/warren/services/events"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 	"github.com/warren-mq/warren/services/product/internal/product"
 )
 
@@ -19,15 +21,15 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	if err != nil {
 		return err
 	}
-	if done, err := chassis.Command(ctx, cfg, args); done {
+	if done, err := chassis.Command(ctx, cfg.Config, args); done {
 		return err
 	}
-	s, err := chassis.Open(ctx, cfg, product.Migrations(), stderr)
+	s, err := chassis.Open(ctx, cfg.Config, product.Migrations(), stderr)
 	if err != nil {
 		return err
 	}
-	products := product.New(s.DB, s.Log)
-	bind(s, products)
+	products := product.New(s.Core, cfg.Hold)
+	s.Bind(saga.Stock, products.Subscriptions(), events.ProductListed{}.Destination())
 	routes(s.Server.API, products)
-	return s.Run(ctx, run.Component{Name: "catalogue", Start: products.Seed})
+	return s.Run(ctx, run.Component{Name: "catalogue", Start: products.Seed}, run.Component{Name: "holds", Run: products.Expiring})
 }

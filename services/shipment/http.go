@@ -14,8 +14,8 @@ import (
 type shipmentBody struct {
 	OrderID   string    `json:"order_id"`
 	ID        string    `json:"id"`
-	Status    string    `json:"status" enum:"none,paid,reserved,packing,dispatched,cancelled,abandoned"`
-	Reason    string    `json:"reason,omitempty" doc:"Why it was cancelled or abandoned"`
+	Status    string    `json:"status" enum:"none,paid,reserved,packing,dispatched,delivered,failed,cancelled,expired,abandoned"`
+	Reason    string    `json:"reason,omitempty" doc:"Why it was stopped, abandoned or brought back"`
 	UpdatedAt time.Time `json:"updated_at"`
 }
 

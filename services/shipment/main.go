@@ -8,6 +8,7 @@ import (
 
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 	"github.com/warren-mq/warren/services/shipment/internal/shipment"
 )
 
@@ -26,8 +27,8 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	if err != nil {
 		return err
 	}
-	shipments := shipment.New(s.DB, cfg.Packing, s.Log)
-	bind(s, shipments)
+	shipments := shipment.New(s.Core, cfg.Packing, cfg.Delivery)
+	s.Bind(saga.Shipment, shipments.Subscriptions())
 	routes(s.Server.API, shipments)
-	return s.Run(ctx, run.Component{Name: "dispatch", Run: shipments.Dispatch})
+	return s.Run(ctx, run.Component{Name: "parcels", Run: shipments.Moving})
 }

@@ -26,9 +26,8 @@ import (
 
 // Service is one service, assembled but not running.
 type Service struct {
-	DB     *sqldb.DB
+	Core
 	Server *httpserver.Server
-	Log    *slog.Logger
 	// Ready are the checks behind /health/ready; add to them before Run.
 	Ready map[string]httpserver.Check
 
@@ -46,11 +45,12 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	s.Log = s.telemetry.Logger
-	slog.SetDefault(s.Log)
-	if s.DB, err = OpenDB(ctx, cfg.Database, migrations); err != nil {
+	slog.SetDefault(s.telemetry.Logger)
+	db, err := OpenDB(ctx, cfg.Database, migrations)
+	if err != nil {
 		return nil, errors.Join(err, s.telemetry.Shutdown(ctx))
 	}
+	s.Core = NewCore(db, s.telemetry.Logger)
 	binder, err := rabbit.New(rabbit.Config{Addresses: cfg.AMQP, ConnectionName: cfg.Service, Logger: s.Log})
 	if err != nil {
 		return nil, errors.Join(err, s.DB.Close(), s.telemetry.Shutdown(ctx))

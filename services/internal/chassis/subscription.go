@@ -14,6 +14,7 @@ import (
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/libs/stream"
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 // Attempts of a handler before its message is dead-lettered; with the pauses between them about 15 s.
@@ -62,23 +63,20 @@ func (s Subscription) Deliver(ctx context.Context, db *sqldb.DB, id string, payl
 	return s.deliver(ctx, db, id, payload)
 }
 
-// Subscribe binds a subscription to <destination>.<group>.
-func (s *Service) Subscribe(group string, subscriptions ...Subscription) {
+// Bind connects a service to the destinations of its machine: what it hears to the subscriptions, what it tells to the outbox.
+// more are destinations beside the saga.
+func (s *Service) Bind(m *saga.Machine, subscriptions []Subscription, more ...string) {
 	for _, sub := range subscriptions {
 		sub.bind(s.app, stream.Binding{
-			Name: sub.Destination + "-in-0", Destination: sub.Destination, Group: group,
+			Name: sub.Destination + "-in-0", Destination: sub.Destination, Group: m.Name,
 			Consumer: stream.ConsumerProperties{AutoBindDLQ: true, MaxAttempts: attemptsMax, Queue: s.queue()},
 		}, s.DB)
 	}
-}
-
-// Publish binds the outputs that the outbox publishes through, and declares the queues of all who listen: an event is kept for a
-// service that has never run.
-func (s *Service) Publish(destinations ...string) {
-	for _, d := range destinations {
+	// The queues of all who listen are declared, too: an event is kept for a service that has never run.
+	for _, d := range append(m.Destinations(), more...) {
 		s.app.Bind(stream.Binding{
 			Name: d, Destination: d,
-			Producer: stream.ProducerProperties{AutoBindDLQ: true, RequiredGroups: events.Subscribers(d), Queue: s.queue()},
+			Producer: stream.ProducerProperties{AutoBindDLQ: true, RequiredGroups: saga.Subscribers(d), Queue: s.queue()},
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
@@ -13,6 +14,7 @@ import (
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/libs/sqldb/sqldbtest"
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 const (
@@ -20,10 +22,25 @@ const (
 	stepsMax  = 60
 )
 
-var shelf = map[string]int64{"SKU-001": 100, "SKU-010": 3, "SKU-011": 1}
+var shelf = map[string]int64{"SKU-001": 100, "SKU-010": 3, "SKU-011": 1, events.Undeliverable: 20}
 
-// TestAnyInterleaving: whatever is ordered, cancelled, delivered late, twice or out of order, in the end every order is final and
-// stock and money are what the shipped orders make of them.
+// TestSubscriptions: each service subscribes to what its table acts on.
+func TestSubscriptions(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, func(service string) string { return filepath.Join(dir, service+".db") })
+	for _, m := range saga.Services() {
+		for _, e := range events.All() {
+			_, subscribed := w.members[m.Name].subs[e.Destination()]
+			if listens := slices.Contains(saga.Subscribers(e.Destination()), m.Name); listens != subscribed {
+				t.Errorf("%s subscribes to %s: %t, the table says %t", m.Name, e.Type(), subscribed, listens)
+			}
+		}
+	}
+}
+
+// TestAnyInterleaving: whatever is ordered, cancelled, delivered late, twice or out of order, whichever clock strikes, whatever the
+// gateway does and whoever is restarted, in the end every order is final and stock and money are what the delivered orders make of
+// them.
 func TestAnyInterleaving(t *testing.T) {
 	dir := t.TempDir()
 	anyInterleaving(t, newWorld(t, func(service string) string { return filepath.Join(dir, service+".db") }))
@@ -40,16 +57,19 @@ func TestAnyInterleavingOnPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = admin.Close() }()
-	anyInterleaving(t, newWorld(t, func(service string) string {
-		schema := service + strings.ReplaceAll(uuid.NewString(), "-", "")
-		if _, err := admin.Writer.Exec("CREATE SCHEMA " + schema); err != nil {
+	schemas := map[string]string{}
+	for _, group := range groups {
+		schemas[group] = group + strings.ReplaceAll(uuid.NewString(), "-", "")
+		if _, err := admin.Writer.Exec("CREATE SCHEMA " + schemas[group]); err != nil {
 			t.Fatal(err)
 		}
+	}
+	anyInterleaving(t, newWorld(t, func(service string) string {
 		sep := "?"
 		if strings.Contains(base, "?") {
 			sep = "&"
 		}
-		return base + sep + "search_path=" + schema
+		return base + sep + "search_path=" + schemas[service]
 	}))
 }
 
@@ -66,7 +86,7 @@ func anyInterleaving(t *testing.T, w *world) {
 					return
 				}
 				customer := rapid.SampledFrom([]string{"c-1", "c-2", "decline-1"}).Draw(r, "customer")
-				sku := rapid.SampledFrom([]string{"SKU-001", "SKU-010", "SKU-011"}).Draw(r, "sku")
+				sku := rapid.SampledFrom([]string{"SKU-001", "SKU-010", "SKU-011", events.Undeliverable}).Draw(r, "sku")
 				n := rapid.Int64Range(1, 2).Draw(r, "quantity")
 				id, err := w.orders.Place(r.Context(), customer, "EUR", events.Item{SKU: sku, Quantity: n})
 				if err != nil {
@@ -94,18 +114,22 @@ func anyInterleaving(t *testing.T, w *world) {
 					w.deliver(r, rapid.IntRange(0, len(w.pending)-1).Draw(r, "message"), true)
 				}
 			},
-			"tick": func(r *rapid.T) { w.tick(r) },
+			"work": func(r *rapid.T) { // packer, carrier, gateway
+				w.strike(r, rapid.SampledFrom([]string{events.GroupPayment, events.GroupShipment}).Draw(r, "who"), time.Minute)
+			},
+			"time is over": func(r *rapid.T) {
+				w.strike(r, rapid.SampledFrom([]string{events.GroupOrder, events.GroupPayment, events.GroupProduct}).Draw(r, "whose"), later)
+			},
+			"gateway": func(r *rapid.T) {
+				w.payments.Down, w.payments.Twice = rapid.Bool().Draw(r, "down"), rapid.Bool().Draw(r, "twice")
+			},
+			"restart": func(r *rapid.T) { w.open(r, rapid.SampledFrom(groups).Draw(r, "service")) },
 		}
-		names := []string{"place", "deliver", "deliver", "deliver", "deliver twice", "tick", "cancel"}
+		names := []string{"place", "deliver", "deliver", "deliver", "deliver twice", "work", "work", "cancel", "time is over", "gateway", "restart"}
 		for range rapid.IntRange(1, stepsMax).Draw(r, "steps") {
 			step[rapid.SampledFrom(names).Draw(r, "step")](r)
 		}
-		for w.tick(r); len(w.pending) > 0; {
-			w.deliver(r, rapid.IntRange(0, len(w.pending)-1).Draw(r, "message"), false)
-			if len(w.pending) == 0 {
-				w.tick(r)
-			}
-		}
+		w.finish(r)
 		sold := map[string]int64{}
 		for _, id := range ids {
 			if w.checkOrder(r, id) {
@@ -116,8 +140,26 @@ func anyInterleaving(t *testing.T, w *world) {
 	})
 }
 
-// checkOrder checks that the four services agree on the end of an order, and tells whether it was shipped.
-func (w *world) checkOrder(t tb, id string) (shipped bool) {
+// finish lets everything happen that has to, with a gateway that works, until nothing is left to do.
+func (w *world) finish(r *rapid.T) {
+	w.payments.Down = false
+	for {
+		w.strike(r, events.GroupPayment, time.Minute)
+		w.strike(r, events.GroupShipment, time.Minute)
+		if len(w.pending) == 0 {
+			w.strike(r, events.GroupPayment, 2*later) // what was asked in vain when time was over
+		}
+		if len(w.pending) == 0 {
+			return
+		}
+		for len(w.pending) > 0 {
+			w.deliver(r, rapid.IntRange(0, len(w.pending)-1).Draw(r, "message"), false)
+		}
+	}
+}
+
+// checkOrder checks that the four services agree on the end of an order, and tells whether it was delivered.
+func (w *world) checkOrder(t tb, id string) (delivered bool) {
 	t.Helper()
 	got := []string{
 		w.text(t, events.GroupOrder, "SELECT status FROM orders WHERE id = ?", id),
@@ -125,11 +167,13 @@ func (w *world) checkOrder(t tb, id string) (shipped bool) {
 		w.text(t, events.GroupProduct, "SELECT state FROM reservations WHERE order_id = ?", id),
 		w.text(t, events.GroupShipment, "SELECT state FROM shipments WHERE order_id = ?", id),
 	}
-	failedPayment, failedStock := []string{"declined", "refunded", "voided"}, []string{"rejected", "released", "voided"}
+	failedPayment, failedStock := []string{"declined", "voided"}, []string{"rejected", "released", "voided"}
 	want := map[string][][]string{
-		"shipped":   {{"authorized"}, {"fulfilled"}, {"dispatched"}},
-		"rejected":  {failedPayment, failedStock, {"abandoned", "cancelled"}},
+		"delivered": {{"captured"}, {"fulfilled"}, {"delivered"}},
+		"returned":  {{"refunded", "voided"}, {"returned", "released"}, {"failed"}},
+		"rejected":  {failedPayment, failedStock, {"abandoned", "cancelled", "expired"}},
 		"cancelled": {failedPayment, failedStock, {"cancelled"}},
+		"expired":   {failedPayment, failedStock, {"expired"}},
 	}[got[0]]
 	for i, allowed := range want {
 		if !slices.Contains(allowed, got[i+1]) {
@@ -139,15 +183,16 @@ func (w *world) checkOrder(t tb, id string) (shipped bool) {
 	if want == nil {
 		t.Fatalf("order %s has not ended: %v", id, got)
 	}
-	shipped = got[0] == "shipped"
+	delivered = got[0] == "delivered"
+	gone := delivered || got[0] == "returned"
 	parcels := w.number(t, events.GroupShipment, "SELECT count(*) FROM dispatches WHERE order_id = ?", id)
-	if shipped && parcels != 1 || !shipped && parcels != 0 {
+	if gone && parcels != 1 || !gone && parcels != 0 {
 		t.Fatalf("order %s is %s, %d parcels left", id, got[0], parcels)
 	}
 	if twice := w.text(t, events.GroupOrder, "SELECT event FROM timeline WHERE order_id = ? GROUP BY event HAVING count(*) > 1", id); twice != "" {
 		t.Fatalf("order %s has %s twice in its timeline", id, twice)
 	}
-	return shipped
+	return delivered
 }
 
 // checkBooks compares shelves and ledgers with what was sold.
@@ -164,9 +209,16 @@ func (w *world) checkBooks(t tb, sold map[string]int64) {
 			t.Fatalf("%s: the ledger says %d, %d were sold", sku, moved, sold[sku])
 		}
 	}
-	money := w.number(t, events.GroupPayment, "SELECT coalesce(sum(amount), 0) FROM entries")
-	owed := w.number(t, events.GroupOrder, "SELECT coalesce(sum(total), 0) FROM orders WHERE status = 'shipped'")
-	if money != owed {
-		t.Fatalf("%d in the till, shipped orders are worth %d", money, owed)
+	owed := w.number(t, events.GroupOrder, "SELECT coalesce(sum(total), 0) FROM orders WHERE status = 'delivered'")
+	for what, query := range map[string]string{
+		"our ledger":  "SELECT coalesce(sum(amount), 0) FROM entries",
+		"the gateway": "SELECT coalesce(sum(amount), 0) FROM gateway_moves",
+	} {
+		if money := w.number(t, events.GroupPayment, query); money != owed {
+			t.Fatalf("%s says %d, delivered orders are worth %d", what, money, owed)
+		}
+	}
+	if held := w.number(t, events.GroupPayment, "SELECT count(*) FROM gateway_accounts WHERE state = 'held'"); held != 0 {
+		t.Fatalf("money of %d orders is held for ever", held)
 	}
 }

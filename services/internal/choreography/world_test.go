@@ -5,22 +5,33 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/events"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 	"github.com/warren-mq/warren/services/order/ordertest"
 	"github.com/warren-mq/warren/services/payment/paymenttest"
 	"github.com/warren-mq/warren/services/product/producttest"
 	"github.com/warren-mq/warren/services/shipment/shipmenttest"
 )
 
+// Times that are far beyond what a test takes: clocks strike when the test says so.
+const (
+	patience = time.Hour
+	later    = 2 * time.Hour
+)
+
 // world is the four services with their real databases, outboxes and inboxes; the broker is a list from which the test takes.
 type world struct {
-	orders   *ordertest.Orders
-	members  map[string]*member // by group
-	dispatch func(context.Context) error
-	pending  []letter
+	path      func(service string) string
+	orders    *ordertest.Orders
+	payments  *paymenttest.Payments
+	products  *producttest.Products
+	shipments *shipmenttest.Shipments
+	members   map[string]*member // by group
+	pending   []letter
 }
 
 type member struct {
@@ -37,44 +48,69 @@ type letter struct {
 
 func (l letter) String() string { return fmt.Sprintf("%s for %s", l.destination, l.group) }
 
+var groups = []string{events.GroupOrder, events.GroupPayment, events.GroupProduct, events.GroupShipment}
+
 // newWorld opens the services on databases whose addresses path knows.
 func newWorld(t *testing.T, path func(service string) string) *world {
 	t.Helper()
-	ctx := t.Context()
-	w := &world{members: map[string]*member{}}
-	join := func(group string, db *sqldb.DB, subs []chassis.Subscription, err error) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
-		// Durability is not what is tried here.
-		off := map[sqldb.Dialect]string{sqldb.SQLite: "PRAGMA synchronous = OFF", sqldb.Postgres: "SET synchronous_commit = off"}
-		if _, err := db.Writer.Exec(off[db.Dialect]); err != nil {
-			t.Fatal(err)
-		}
-		m := &member{db: db, subs: map[string]chassis.Subscription{}}
-		for _, s := range subs {
-			m.subs[s.Destination] = s
-		}
-		w.members[group] = m
+	w := &world{path: path, members: map[string]*member{}}
+	for _, group := range groups {
+		w.open(t, group)
 	}
-	var err error
-	if w.orders, err = ordertest.Open(ctx, path("order")); err != nil {
-		t.Fatal(err)
-	}
-	join(events.GroupOrder, w.orders.DB, w.orders.Subscriptions, nil)
-	db, subs, err := paymenttest.Open(ctx, path("payment"))
-	join(events.GroupPayment, db, subs, err)
-	db, subs, err = producttest.Open(ctx, path("product"))
-	join(events.GroupProduct, db, subs, err)
-	db, subs, dispatch, err := shipmenttest.Open(ctx, path("shipment"))
-	join(events.GroupShipment, db, subs, err)
-	w.dispatch = dispatch
+	t.Cleanup(func() {
+		for _, m := range w.members {
+			_ = m.db.Close()
+		}
+	})
 	w.collect(t)
 	for len(w.pending) > 0 { // the catalogue
 		w.deliver(t, 0, false)
 	}
 	return w
+}
+
+// open starts a service, again if it ran before: what it knows is what its database says.
+func (w *world) open(t tb, group string) {
+	t.Helper()
+	m := w.members[group]
+	if m == nil {
+		m = &member{}
+		w.members[group] = m
+	} else if err := m.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	var subs []chassis.Subscription
+	switch ctx, path := t.Context(), w.path(group); group {
+	case events.GroupOrder:
+		if w.orders, err = ordertest.Open(ctx, path, patience); err == nil {
+			m.db, subs = w.orders.DB, w.orders.Subscriptions
+		}
+	case events.GroupPayment:
+		if w.payments, err = paymenttest.Open(ctx, path, patience); err == nil {
+			m.db, subs = w.payments.DB, w.payments.Subscriptions
+		}
+	case events.GroupProduct:
+		if w.products, err = producttest.Open(ctx, path, patience); err == nil {
+			m.db, subs = w.products.DB, w.products.Subscriptions
+		}
+	case events.GroupShipment:
+		if w.shipments, err = shipmenttest.Open(ctx, path); err == nil {
+			m.db, subs = w.shipments.DB, w.shipments.Subscriptions
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Durability is not what is tried here.
+	off := map[sqldb.Dialect]string{sqldb.SQLite: "PRAGMA synchronous = OFF", sqldb.Postgres: "SET synchronous_commit = off"}
+	if _, err := m.db.Writer.Exec(off[m.db.Dialect]); err != nil {
+		t.Fatal(err)
+	}
+	m.subs = map[string]chassis.Subscription{}
+	for _, s := range subs {
+		m.subs[s.Destination] = s
+	}
 }
 
 // tb is testing.TB or a rapid.T.
@@ -91,11 +127,11 @@ func (w *world) reset(t tb) {
 	w.pending = nil
 	for group, tables := range map[string][]string{
 		events.GroupOrder:    {"DELETE FROM orders", "DELETE FROM timeline"},
-		events.GroupPayment:  {"DELETE FROM payments", "DELETE FROM entries"},
+		events.GroupPayment:  {"DELETE FROM payments", "DELETE FROM entries", "DELETE FROM gateway_accounts", "DELETE FROM gateway_moves"},
 		events.GroupShipment: {"DELETE FROM shipments", "DELETE FROM dispatches"},
 		events.GroupProduct: {
 			"DELETE FROM reservations", "DELETE FROM reservation_items", "DELETE FROM movements",
-			"UPDATE products SET reserved = 0, stock = CASE sku WHEN 'SKU-010' THEN 3 WHEN 'SKU-011' THEN 1 ELSE 100 END",
+			"UPDATE products SET reserved = 0, stock = CASE sku WHEN 'SKU-010' THEN 3 WHEN 'SKU-011' THEN 1 WHEN 'SKU-013' THEN 20 ELSE 100 END",
 		},
 	} {
 		for _, statement := range tables {
@@ -109,7 +145,7 @@ func (w *world) reset(t tb) {
 // collect takes what the services have written into their outboxes and makes a copy for every group that listens.
 func (w *world) collect(t tb) {
 	t.Helper()
-	for _, group := range []string{events.GroupOrder, events.GroupPayment, events.GroupProduct, events.GroupShipment} {
+	for _, group := range groups {
 		m := w.members[group]
 		rows, err := m.db.Reader.QueryContext(t.Context(),
 			m.db.Rebind("SELECT seq, message_id, destination, payload FROM outbox WHERE seq > ? ORDER BY seq"), m.seq)
@@ -121,7 +157,7 @@ func (w *world) collect(t tb) {
 			if err := rows.Scan(&m.seq, &l.id, &l.destination, &l.payload); err != nil {
 				t.Fatal(err)
 			}
-			readers := events.Subscribers(l.destination)
+			readers := saga.Subscribers(l.destination)
 			if len(readers) == 0 {
 				t.Fatalf("nobody listens to %s", l.destination)
 			}
@@ -145,7 +181,7 @@ func (w *world) deliver(t tb, i int, keep bool) {
 	m := w.members[l.group]
 	sub, ok := m.subs[l.destination]
 	if !ok {
-		t.Fatalf("%s: events.Subscribers names a group that does not subscribe", l)
+		t.Fatalf("%s: saga.Subscribers names a group that does not subscribe", l)
 	}
 	if err := sub.Deliver(t.Context(), m.db, l.id, l.payload); err != nil {
 		t.Fatalf("%s: %v", l, err)
@@ -153,10 +189,13 @@ func (w *world) deliver(t tb, i int, keep bool) {
 	w.collect(t)
 }
 
-// tick lets shipment's clock run.
-func (w *world) tick(t tb) {
+// strike lets a service's clock do what is due after a time.
+func (w *world) strike(t tb, group string, after time.Duration) {
 	t.Helper()
-	if err := w.dispatch(t.Context()); err != nil {
+	due := map[string]func(context.Context, time.Time) error{
+		events.GroupOrder: w.orders.Expire, events.GroupPayment: w.payments.Ask, events.GroupProduct: w.products.Expire, events.GroupShipment: w.shipments.Move,
+	}[group]
+	if err := due(t.Context(), time.Now().Add(after)); err != nil {
 		t.Fatal(err)
 	}
 	w.collect(t)

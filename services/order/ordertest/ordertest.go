@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/events"
@@ -16,17 +17,24 @@ import (
 type Orders struct {
 	DB            *sqldb.DB
 	Subscriptions []chassis.Subscription
-	service       *order.Service
+	// Expire stops the orders whose time is over at a time.
+	Expire func(ctx context.Context, at time.Time) error
+
+	service *order.Service
 }
 
 // Open returns the core on its database.
-func Open(ctx context.Context, database string) (*Orders, error) {
+func Open(ctx context.Context, database string, expiry time.Duration) (*Orders, error) {
 	db, err := chassis.OpenDB(ctx, database, order.Migrations())
 	if err != nil {
 		return nil, err
 	}
-	s := order.New(db, slog.New(slog.DiscardHandler))
-	return &Orders{DB: db, Subscriptions: s.Subscriptions(), service: s}, nil
+	s := order.New(chassis.NewCore(db, slog.New(slog.DiscardHandler)), expiry)
+	expire := func(ctx context.Context, at time.Time) error {
+		_, err := s.ExpireDue(ctx, at)
+		return err
+	}
+	return &Orders{DB: db, Subscriptions: s.Subscriptions(), Expire: expire, service: s}, nil
 }
 
 // Place places an order and returns its id.

@@ -5,21 +5,34 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/internal/chassis"
 	"github.com/warren-mq/warren/services/product/internal/product"
 )
 
-// Open returns the service's database with the catalogue in it, and what the service subscribes to.
-func Open(ctx context.Context, database string) (*sqldb.DB, []chassis.Subscription, error) {
+// Products is the core.
+type Products struct {
+	DB            *sqldb.DB
+	Subscriptions []chassis.Subscription
+	// Expire ends the holds that have run out at a time.
+	Expire func(ctx context.Context, at time.Time) error
+}
+
+// Open returns the core on its database, with the catalogue in it.
+func Open(ctx context.Context, database string, hold time.Duration) (*Products, error) {
 	db, err := chassis.OpenDB(ctx, database, product.Migrations())
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	s := product.New(db, slog.New(slog.DiscardHandler))
+	s := product.New(chassis.NewCore(db, slog.New(slog.DiscardHandler)), hold)
 	if err := s.Seed(ctx); err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
-	return db, s.Subscriptions(), nil
+	expire := func(ctx context.Context, at time.Time) error {
+		_, err := s.ExpireDue(ctx, at)
+		return err
+	}
+	return &Products{DB: db, Subscriptions: s.Subscriptions(), Expire: expire}, nil
 }

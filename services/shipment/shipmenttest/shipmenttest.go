@@ -11,16 +11,24 @@ import (
 	"github.com/warren-mq/warren/services/shipment/internal/shipment"
 )
 
-// Open returns the service's database, what it subscribes to, and its clock: dispatch sends every parcel that is packed.
-func Open(ctx context.Context, database string) (db *sqldb.DB, subs []chassis.Subscription, dispatch func(context.Context) error, err error) {
-	db, err = chassis.OpenDB(ctx, database, shipment.Migrations())
+// Shipments is the core.
+type Shipments struct {
+	DB            *sqldb.DB
+	Subscriptions []chassis.Subscription
+	// Move lets packer and carrier do what is due at a time.
+	Move func(ctx context.Context, at time.Time) error
+}
+
+// Open returns the core on its database. Packer and carrier take no time.
+func Open(ctx context.Context, database string) (*Shipments, error) {
+	db, err := chassis.OpenDB(ctx, database, shipment.Migrations())
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, err
 	}
-	s := shipment.New(db, 0, slog.New(slog.DiscardHandler))
-	dispatch = func(ctx context.Context) error {
-		_, err := s.DispatchDue(ctx, time.Now().Add(time.Second))
+	s := shipment.New(chassis.NewCore(db, slog.New(slog.DiscardHandler)), 0, 0)
+	move := func(ctx context.Context, at time.Time) error {
+		_, err := s.MoveDue(ctx, at)
 		return err
 	}
-	return db, s.Subscriptions(), dispatch, nil
+	return &Shipments{DB: db, Subscriptions: s.Subscriptions(), Move: move}, nil
 }

@@ -18,7 +18,7 @@ type listing struct {
 
 // productListed keeps the newest revision of each entry.
 func (s *Service) productListed(ctx context.Context, tx *sql.Tx, e events.ProductListed) error {
-	_, err := tx.ExecContext(ctx, s.db.Rebind(
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(
 		`INSERT INTO catalogue (sku, name, price, currency, revision, entries) VALUES (?, ?, ?, ?, ?, ?)
 		ON CONFLICT (sku) DO UPDATE SET name = excluded.name, price = excluded.price, currency = excluded.currency,
 			revision = excluded.revision, entries = excluded.entries
@@ -31,7 +31,7 @@ func (s *Service) productListed(ctx context.Context, tx *sql.Tx, e events.Produc
 }
 
 func (s *Service) listed(ctx context.Context, tx *sql.Tx, sku string) (l listing, found bool, err error) {
-	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT name, price, currency FROM catalogue WHERE sku = ?`), sku)
+	row := tx.QueryRowContext(ctx, s.DB.Rebind(`SELECT name, price, currency FROM catalogue WHERE sku = ?`), sku)
 	err = row.Scan(&l.name, &l.price, &l.currency)
 	if errors.Is(err, sql.ErrNoRows) {
 		return listing{}, false, nil
@@ -45,7 +45,7 @@ func (s *Service) listed(ctx context.Context, tx *sql.Tx, sku string) (l listing
 // CatalogueKnown is nil once every product is known; before, good orders would be refused.
 func (s *Service) CatalogueKnown(ctx context.Context) error {
 	var known, entries int64
-	if err := s.db.Reader.QueryRowContext(ctx, `SELECT count(*), coalesce(max(entries), 0) FROM catalogue`).Scan(&known, &entries); err != nil {
+	if err := s.DB.Reader.QueryRowContext(ctx, `SELECT count(*), coalesce(max(entries), 0) FROM catalogue`).Scan(&known, &entries); err != nil {
 		return fmt.Errorf("order: catalogue: %w", err)
 	}
 	if known == 0 || known < entries {

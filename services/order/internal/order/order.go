@@ -3,12 +3,10 @@ package order
 
 import (
 	"errors"
-	"log/slog"
 	"time"
 
-	"github.com/warren-mq/warren/libs/outbox"
-	"github.com/warren-mq/warren/libs/sqldb"
-	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 // Item is a line of an order.
@@ -23,17 +21,19 @@ type Item struct {
 type Order struct {
 	ID         string
 	CustomerID string
-	State      State
+	State      saga.State
 	Currency   string
 	Total      int64
 	Items      []Item
-	Reason     string    // why it was rejected or cancelled
+	Reason     string    // why it ended without a delivery
 	CancelAt   time.Time // when cancellation was asked for; zero if it was not
 	TraceID    string    // of the request that placed it
 	PlacedAt   time.Time
 	UpdatedAt  time.Time
 
-	entries int64 // length of the timeline
+	entries     int64     // length of the timeline
+	dueAt       time.Time // when it expires; zero when it does not
+	traceparent string    // of the request that placed it
 }
 
 // Status is what the state looks like from outside.
@@ -53,28 +53,20 @@ var (
 	ErrNotFound = errors.New("order: not found")
 	// ErrKeyReused says that the idempotency key came before with another request.
 	ErrKeyReused = errors.New("order: idempotency key used for another request")
-	// ErrTooLate says that the order is shipped or rejected.
+	// ErrTooLate says that the parcel has left, or that the order has ended otherwise.
 	ErrTooLate = errors.New("order: too late to cancel")
 )
 
 // Service is what order can do.
 type Service struct {
-	db      *sqldb.DB
-	outbox  *outbox.Outbox
-	log     *slog.Logger
+	chassis.Core
+	expiry  time.Duration
 	changes *pulse
 }
 
-// New returns the service on its database.
-func New(db *sqldb.DB, log *slog.Logger) *Service {
-	s := &Service{db: db, outbox: outbox.New(db), log: log, changes: newPulse()}
-	db.OnCommit(s.changes.beat)
+// New returns the service. expiry is how long money and goods may take before an order is stopped.
+func New(core chassis.Core, expiry time.Duration) *Service {
+	s := &Service{Core: core, expiry: expiry, changes: newPulse()}
+	s.DB.OnCommit(s.changes.beat)
 	return s
-}
-
-// Publishes are the destinations of the service's events.
-func Publishes() []string {
-	return []string{
-		events.OrderPlaced{}.Destination(), events.OrderCancellationRequested{}.Destination(), events.OrderCancelled{}.Destination(),
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/warren-mq/warren/services/events"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 // keyLifetime is how long an idempotency key is remembered.
@@ -46,7 +47,7 @@ func (s *Service) Place(ctx context.Context, key string, r Request) (o Order, re
 	if err != nil {
 		return Order{}, false, err
 	}
-	err = s.db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.DB.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if key != "" {
 			o, replayed, err = s.claim(ctx, tx, key, hash)
 			if err != nil || replayed {
@@ -67,19 +68,20 @@ func (s *Service) Place(ctx context.Context, key string, r Request) (o Order, re
 				return err
 			}
 		}
-		return chassis.Emit(ctx, tx, s.outbox, placedEvent(o))
+		return s.Emit(ctx, tx, placedEvent(o))
 	})
 	if err == nil && !replayed {
-		s.log.InfoContext(ctx, "order placed", "order_id", o.ID, "total", o.Total, "currency", o.Currency)
+		s.Log.InfoContext(ctx, "order placed", "order_id", o.ID, "total", o.Total, "currency", o.Currency)
 	}
 	return o, replayed, err
 }
 
 // price makes an order of a request. The client names products and quantities; prices are ours.
 func (s *Service) price(ctx context.Context, tx *sql.Tx, r Request) (Order, error) {
-	now := time.Now().UTC().Truncate(time.Millisecond) // as it is stored
+	now := s.Now().UTC().Truncate(time.Millisecond) // as it is stored
 	o := Order{
-		ID: uuid.Must(uuid.NewV7()).String(), CustomerID: r.CustomerID, State: Placed, Currency: r.Currency, PlacedAt: now, UpdatedAt: now,
+		ID: uuid.Must(uuid.NewV7()).String(), CustomerID: r.CustomerID, State: saga.Order.Initial, Currency: r.Currency, PlacedAt: now, UpdatedAt: now,
+		dueAt: now.Add(s.expiry), traceparent: chassis.Traceparent(ctx),
 	}
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		o.TraceID = sc.TraceID().String()
@@ -135,11 +137,11 @@ func requestHash(r Request) (string, error) {
 
 // claim takes the key for this request, or returns the answer that it got before.
 func (s *Service) claim(ctx context.Context, tx *sql.Tx, key, hash string) (o Order, replayed bool, err error) {
-	now := time.Now()
-	if _, err := tx.ExecContext(ctx, s.db.Rebind(`DELETE FROM idempotency WHERE created_ms < ?`), now.Add(-keyLifetime).UnixMilli()); err != nil {
+	now := s.Now()
+	if _, err := tx.ExecContext(ctx, s.DB.Rebind(`DELETE FROM idempotency WHERE created_ms < ?`), now.Add(-keyLifetime).UnixMilli()); err != nil {
 		return Order{}, false, fmt.Errorf("order: old idempotency keys: %w", err)
 	}
-	res, err := tx.ExecContext(ctx, s.db.Rebind(
+	res, err := tx.ExecContext(ctx, s.DB.Rebind(
 		`INSERT INTO idempotency (idempotency_key, request_hash, answer, created_ms) VALUES (?, ?, '', ?) ON CONFLICT DO NOTHING`),
 		key, hash, now.UnixMilli())
 	if err != nil {
@@ -149,7 +151,7 @@ func (s *Service) claim(ctx context.Context, tx *sql.Tx, key, hash string) (o Or
 		return Order{}, false, err
 	}
 	var first, answer string
-	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT request_hash, answer FROM idempotency WHERE idempotency_key = ?`), key)
+	row := tx.QueryRowContext(ctx, s.DB.Rebind(`SELECT request_hash, answer FROM idempotency WHERE idempotency_key = ?`), key)
 	if err := row.Scan(&first, &answer); err != nil {
 		return Order{}, false, fmt.Errorf("order: idempotency key: %w", err)
 	}
@@ -167,7 +169,7 @@ func (s *Service) remember(ctx context.Context, tx *sql.Tx, key string, o Order)
 	if err != nil {
 		return fmt.Errorf("order: answer: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, s.db.Rebind(`UPDATE idempotency SET answer = ? WHERE idempotency_key = ?`), string(answer), key); err != nil {
+	if _, err := tx.ExecContext(ctx, s.DB.Rebind(`UPDATE idempotency SET answer = ? WHERE idempotency_key = ?`), string(answer), key); err != nil {
 		return fmt.Errorf("order: idempotency key: %w", err)
 	}
 	return nil

@@ -17,24 +17,18 @@ import (
 var migrations embed.FS
 
 // Migrations make the service's tables.
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		panic(err) // the directory is compiled in
-	}
-	return sub
-}
+func Migrations() fs.FS { return chassis.MigrationFiles(migrations) }
 
-const columns = `id, customer_id, state, currency, total, items, reason, cancel_ms, trace_id, entries, placed_ms, updated_ms`
+const columns = `id, customer_id, state, currency, total, items, reason, cancel_ms, trace_id, entries, placed_ms, updated_ms, due_ms, traceparent`
 
 func (s *Service) insert(ctx context.Context, tx *sql.Tx, o Order) error {
 	items, err := json.Marshal(o.Items)
 	if err != nil {
 		return fmt.Errorf("order: items: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO orders (`+columns+`, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
-		o.ID, o.CustomerID, o.State, o.Currency, o.Total, string(items), o.Reason, millis(o.CancelAt), o.TraceID, 0,
-		millis(o.PlacedAt), millis(o.UpdatedAt), o.Status())
+	_, err = tx.ExecContext(ctx, s.DB.Rebind(`INSERT INTO orders (`+columns+`, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`),
+		o.ID, o.CustomerID, o.State, o.Currency, o.Total, string(items), o.Reason, chassis.Millis(o.CancelAt), o.TraceID, 0,
+		chassis.Millis(o.PlacedAt), chassis.Millis(o.UpdatedAt), chassis.Millis(o.dueAt), o.traceparent, o.Status())
 	if err != nil {
 		return fmt.Errorf("order: insert: %w", err)
 	}
@@ -44,15 +38,15 @@ func (s *Service) insert(ctx context.Context, tx *sql.Tx, o Order) error {
 // note saves what can change of an order and adds a line to its timeline.
 func (s *Service) note(ctx context.Context, tx *sql.Tx, o *Order, event, detail string) error {
 	o.entries++
-	o.UpdatedAt = time.Now().UTC().Truncate(time.Millisecond)
-	_, err := tx.ExecContext(ctx, s.db.Rebind(
-		`UPDATE orders SET state = ?, status = ?, reason = ?, cancel_ms = ?, entries = ?, updated_ms = ? WHERE id = ?`),
-		o.State, o.Status(), o.Reason, millis(o.CancelAt), o.entries, millis(o.UpdatedAt), o.ID)
+	o.UpdatedAt = s.Now().UTC().Truncate(time.Millisecond)
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(
+		`UPDATE orders SET state = ?, status = ?, reason = ?, cancel_ms = ?, entries = ?, updated_ms = ?, due_ms = ? WHERE id = ?`),
+		o.State, o.Status(), o.Reason, chassis.Millis(o.CancelAt), o.entries, chassis.Millis(o.UpdatedAt), chassis.Millis(o.dueAt), o.ID)
 	if err != nil {
 		return fmt.Errorf("order: save: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO timeline (order_id, seq, at_ms, event, status, detail) VALUES (?, ?, ?, ?, ?, ?)`),
-		o.ID, o.entries, millis(o.UpdatedAt), event, o.Status(), detail)
+	_, err = tx.ExecContext(ctx, s.DB.Rebind(`INSERT INTO timeline (order_id, seq, at_ms, event, status, detail) VALUES (?, ?, ?, ?, ?, ?)`),
+		o.ID, o.entries, chassis.Millis(o.UpdatedAt), event, o.Status(), detail)
 	if err != nil {
 		return fmt.Errorf("order: timeline: %w", err)
 	}
@@ -61,19 +55,27 @@ func (s *Service) note(ctx context.Context, tx *sql.Tx, o *Order, event, detail 
 
 // lock returns an order and keeps it from others until tx ends.
 func (s *Service) lock(ctx context.Context, tx *sql.Tx, id string) (Order, error) {
-	return scan(tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM orders WHERE id = ?`+chassis.ForUpdate(s.db)), id))
+	return scan(tx.QueryRowContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM orders WHERE id = ?`+s.ForUpdate()), id))
 }
 
 // Get returns an order.
 func (s *Service) Get(ctx context.Context, id string) (Order, error) {
-	return scan(s.db.Reader.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM orders WHERE id = ?`), id))
+	return scan(s.DB.Reader.QueryRowContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM orders WHERE id = ?`), id))
 }
 
 // List returns orders, the newest first, beginning after the id before ("" is the start). An empty status is all.
 func (s *Service) List(ctx context.Context, status Status, before string, limit int) ([]Order, error) {
-	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(
-		`SELECT `+columns+` FROM orders WHERE (? = '' OR status = ?) AND (? = '' OR id < ?) ORDER BY id DESC LIMIT ?`),
+	return s.query(ctx, `SELECT `+columns+` FROM orders WHERE (? = '' OR status = ?) AND (? = '' OR id < ?) ORDER BY id DESC LIMIT ?`,
 		status, status, before, before, limit)
+}
+
+// due returns the orders that expire first.
+func (s *Service) due(ctx context.Context, limit int) ([]Order, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM orders WHERE due_ms > 0 ORDER BY due_ms LIMIT ?`, limit)
+}
+
+func (s *Service) query(ctx context.Context, query string, args ...any) ([]Order, error) {
+	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(query), args...)
 	if err != nil {
 		return nil, fmt.Errorf("order: list: %w", err)
 	}
@@ -91,7 +93,7 @@ func (s *Service) List(ctx context.Context, status Status, before string, limit 
 
 // Timeline returns the lines of an order's timeline after a sequence number.
 func (s *Service) Timeline(ctx context.Context, id string, after int64) ([]Entry, error) {
-	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(
+	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(
 		`SELECT seq, at_ms, event, status, detail FROM timeline WHERE order_id = ? AND seq > ? ORDER BY seq`), id, after)
 	if err != nil {
 		return nil, fmt.Errorf("order: timeline: %w", err)
@@ -104,7 +106,7 @@ func (s *Service) Timeline(ctx context.Context, id string, after int64) ([]Entry
 		if err := rows.Scan(&e.Seq, &at, &e.Event, &e.Status, &e.Detail); err != nil {
 			return nil, fmt.Errorf("order: timeline: %w", err)
 		}
-		e.At = time.UnixMilli(at).UTC()
+		e.At = chassis.FromMillis(at)
 		out = append(out, e)
 	}
 	return out, rows.Err()
@@ -143,8 +145,9 @@ func (s *Service) Follow(ctx context.Context, id string, after int64, pause time
 func scan(row interface{ Scan(...any) error }) (Order, error) {
 	var o Order
 	var items string
-	var cancelled, placed, updated int64
-	err := row.Scan(&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.Total, &items, &o.Reason, &cancelled, &o.TraceID, &o.entries, &placed, &updated)
+	var cancelled, placed, updated, due int64
+	err := row.Scan(&o.ID, &o.CustomerID, &o.State, &o.Currency, &o.Total, &items, &o.Reason, &cancelled, &o.TraceID, &o.entries, &placed, &updated,
+		&due, &o.traceparent)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Order{}, ErrNotFound
 	}
@@ -154,21 +157,6 @@ func scan(row interface{ Scan(...any) error }) (Order, error) {
 	if err != nil {
 		return Order{}, fmt.Errorf("order: read: %w", err)
 	}
-	o.CancelAt, o.PlacedAt, o.UpdatedAt = fromMillis(cancelled), fromMillis(placed), fromMillis(updated)
+	o.CancelAt, o.PlacedAt, o.UpdatedAt, o.dueAt = chassis.FromMillis(cancelled), chassis.FromMillis(placed), chassis.FromMillis(updated), chassis.FromMillis(due)
 	return o, nil
-}
-
-// millis is how a time is stored; the zero time is 0.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
 }

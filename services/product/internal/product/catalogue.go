@@ -8,7 +8,6 @@ import (
 	"go.opentelemetry.io/otel"
 
 	"github.com/warren-mq/warren/services/events"
-	"github.com/warren-mq/warren/services/internal/chassis"
 )
 
 // Currency of all prices.
@@ -28,15 +27,16 @@ var catalogue = []Product{
 	{SKU: "SKU-010", Name: "Globe, 1928", Price: 18900, Stock: 3},
 	{SKU: "SKU-011", Name: "Atlas, first edition", Price: 64900, Stock: 1},
 	{SKU: "SKU-012", Name: "Typewriter", Price: 22000, Stock: 0},
+	{SKU: events.Undeliverable, Name: "Grand piano (comes back)", Price: 899000, Stock: 20},
 }
 
 // Seed fills an empty catalogue and publishes every entry, at each start: whoever reads them may have lost what it knew.
 func (s *Service) Seed(ctx context.Context) error {
 	ctx, span := otel.Tracer("product").Start(ctx, "publish catalogue")
 	defer span.End()
-	return s.db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.DB.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, p := range catalogue {
-			_, err := tx.ExecContext(ctx, s.db.Rebind(
+			_, err := tx.ExecContext(ctx, s.DB.Rebind(
 				`INSERT INTO products (sku, name, price, currency, revision, stock, reserved) VALUES (?, ?, ?, ?, 1, ?, 0) ON CONFLICT DO NOTHING`),
 				p.SKU, p.Name, p.Price, Currency, p.Stock)
 			if err != nil {
@@ -55,7 +55,7 @@ func (s *Service) Seed(ctx context.Context) error {
 			e := events.ProductListed{
 				SKU: p.SKU, Name: p.Name, Price: p.Price, Currency: p.Currency, Revision: p.Revision, Entries: int64(len(listed)),
 			}
-			if err := chassis.Emit(ctx, tx, s.outbox, e); err != nil {
+			if err := s.Emit(ctx, tx, e); err != nil {
 				return err
 			}
 		}

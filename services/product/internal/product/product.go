@@ -5,16 +5,15 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
-	"github.com/warren-mq/warren/libs/outbox"
-	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/events"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 // Product is an entry of the catalogue with its stock.
@@ -30,36 +29,59 @@ type Product struct {
 
 // Service is what product can do.
 type Service struct {
-	db     *sqldb.DB
-	outbox *outbox.Outbox
-	log    *slog.Logger
+	chassis.Core
+	hold time.Duration
 }
 
-// New returns the service on its database.
-func New(db *sqldb.DB, log *slog.Logger) *Service {
-	return &Service{db: db, outbox: outbox.New(db), log: log}
-}
-
-// Publishes are the destinations of the service's events.
-func Publishes() []string {
-	return []string{
-		events.ProductListed{}.Destination(), events.StockReserved{}.Destination(), events.StockRejected{}.Destination(),
-		events.StockReleased{}.Destination(),
-	}
-}
+// New returns the service. hold is how long goods may stay aside before shipment is asked to decide.
+func New(core chassis.Core, hold time.Duration) *Service { return &Service{Core: core, hold: hold} }
 
 // Subscriptions are the events that the service acts on.
 func (s *Service) Subscriptions() []chassis.Subscription {
 	return []chassis.Subscription{
 		chassis.On(s.orderPlaced),
 		chassis.On(func(ctx context.Context, tx *sql.Tx, e events.PaymentDeclined) error {
-			return s.undo(ctx, tx, e.OrderID, e.Reason)
+			return s.react(ctx, tx, e.OrderID, saga.PaymentDeclined, e.Reason)
 		}),
 		chassis.On(func(ctx context.Context, tx *sql.Tx, e events.OrderCancelled) error {
-			return s.undo(ctx, tx, e.OrderID, e.Reason)
+			return s.react(ctx, tx, e.OrderID, saga.OrderCancelled, e.Reason)
 		}),
-		chassis.On(s.shipmentDispatched),
+		chassis.On(func(ctx context.Context, tx *sql.Tx, e events.ShipmentDispatched) error {
+			return s.react(ctx, tx, e.OrderID, saga.ShipmentDispatched, "")
+		}),
+		chassis.On(func(ctx context.Context, tx *sql.Tx, e events.ShipmentFailed) error {
+			return s.react(ctx, tx, e.OrderID, saga.ShipmentFailed, e.Reason)
+		}),
 	}
+}
+
+// Expiring asks for a decision about goods that have been aside for too long, until ctx ends.
+func (s *Service) Expiring(ctx context.Context) error { return s.Clock(ctx, s.ExpireDue) }
+
+// ExpireDue ends the holds that have run out by now.
+func (s *Service) ExpireDue(ctx context.Context, now time.Time) (next time.Time, err error) {
+	due, err := s.due(ctx, chassis.DueBatch)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for _, r := range due {
+		if r.dueAt.After(now) {
+			return r.dueAt, nil
+		}
+		if err := s.expire(ctx, r); err != nil {
+			return time.Time{}, err
+		}
+		next = now // there may be more
+	}
+	return next, nil
+}
+
+func (s *Service) expire(ctx context.Context, r reservation) error {
+	ctx, span := chassis.Resume(ctx, "product", r.traceparent, "hold has run out")
+	defer span.End()
+	return s.DB.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return s.react(ctx, tx, r.orderID, saga.HoldEnd, "set aside for too long")
+	})
 }
 
 // orderPlaced sets everything aside, or nothing.
@@ -68,6 +90,9 @@ func (s *Service) orderPlaced(ctx context.Context, tx *sql.Tx, e events.OrderPla
 	if err != nil {
 		return err
 	}
+	if r.state != saga.Stock.Initial {
+		return nil // an end that came before its beginning
+	}
 	for _, it := range e.Items {
 		r.items[it.SKU] += it.Quantity
 	}
@@ -75,21 +100,13 @@ func (s *Service) orderPlaced(ctx context.Context, tx *sql.Tx, e events.OrderPla
 	if err != nil {
 		return err
 	}
-	c := reserve
 	if short != "" {
-		c = refuse
-	}
-	applied, err := s.apply(ctx, tx, &r, c, reason)
-	if err != nil || !applied {
-		return err
-	}
-	if short != "" {
-		return chassis.Emit(ctx, tx, s.outbox, events.StockRejected{OrderID: e.OrderID, SKU: short, Reason: reason})
+		return s.apply(ctx, tx, r, saga.OrderPlacedShort, short, reason)
 	}
 	if err := s.saveItems(ctx, tx, r); err != nil {
 		return err
 	}
-	return chassis.Emit(ctx, tx, s.outbox, events.StockReserved{OrderID: e.OrderID, Items: eventItems(r.items)})
+	return s.apply(ctx, tx, r, saga.OrderPlaced, "", "")
 }
 
 // shortage finds the first SKU of which there is not enough, and keeps the stock of all from others until tx ends.
@@ -108,48 +125,59 @@ func (s *Service) shortage(ctx context.Context, tx *sql.Tx, items map[string]int
 	return "", "", nil
 }
 
-// undo leaves nothing set aside for an order that failed, whether it was asked for already or not.
-func (s *Service) undo(ctx context.Context, tx *sql.Tx, orderID, reason string) error {
+// react applies the table to the reservation of an order.
+func (s *Service) react(ctx context.Context, tx *sql.Tx, orderID string, on saga.Message, reason string) error {
 	r, err := s.lock(ctx, tx, orderID)
 	if err != nil {
 		return err
 	}
-	applied, err := s.apply(ctx, tx, &r, undo, reason)
-	if err != nil || !applied || r.state != Released {
-		return err
-	}
-	return chassis.Emit(ctx, tx, s.outbox, events.StockReleased{OrderID: orderID, Items: eventItems(r.items)})
+	return s.apply(ctx, tx, r, on, "", reason)
 }
 
-// shipmentDispatched takes the goods out of the stock.
-func (s *Service) shipmentDispatched(ctx context.Context, tx *sql.Tx, e events.ShipmentDispatched) error {
-	r, err := s.lock(ctx, tx, e.OrderID)
-	if err != nil {
-		return err
-	}
-	_, err = s.apply(ctx, tx, &r, fulfil, "")
-	return err
+// effect is what each piece ordered does to its product.
+type effect struct{ stock, reserved int64 }
+
+var effects = map[string]effect{
+	saga.Reserve: {reserved: +1}, saga.Release: {reserved: -1}, saga.Ship: {stock: -1, reserved: -1}, saga.Restock: {stock: +1},
 }
 
-// apply makes the transition that c asks for, with its effect on the stock and the ledger.
-func (s *Service) apply(ctx context.Context, tx *sql.Tx, r *reservation, c command, reason string) (applied bool, err error) {
-	next, ok := transitions[r.state][c]
+// apply makes the transition that a message causes, with its effect on the shelves and the ledger, and tells the others.
+func (s *Service) apply(ctx context.Context, tx *sql.Tx, r reservation, on saga.Message, short, reason string) error {
+	row, ok := saga.Stock.Decide(r.state, on)
 	if !ok {
-		return false, nil
+		return nil
 	}
-	r.state, r.reason = next, reason
-	if err := s.save(ctx, tx, *r); err != nil {
-		return false, err
+	now := s.Now()
+	r.state, r.reason, r.dueAt = row.To, reason, time.Time{}
+	if r.state == saga.StockHeld {
+		r.dueAt, r.traceparent = now.Add(s.hold), chassis.Traceparent(ctx)
 	}
-	if e, ok := effects[next]; ok {
+	if err := s.save(ctx, tx, r, now); err != nil {
+		return err
+	}
+	if row.Do != "" {
 		for _, sku := range skus(r.items) {
-			if err := s.move(ctx, tx, r.orderID, sku, r.items[sku], e); err != nil {
-				return false, err
+			if err := s.move(ctx, tx, r.orderID, sku, row.Do, r.items[sku], now); err != nil {
+				return err
 			}
 		}
 	}
-	s.log.InfoContext(ctx, "stock decided", "state", next, "order_id", r.orderID, "reason", reason)
-	return true, nil
+	s.Log.InfoContext(ctx, "stock decided", "state", row.To, "order_id", r.orderID, "on", row.On, "reason", reason)
+	switch row.Emit {
+	case "":
+		return nil
+	case saga.StockReserved:
+		return s.Emit(ctx, tx, events.StockReserved{OrderID: r.orderID, Items: eventItems(r.items)})
+	case saga.StockRejected:
+		return s.Emit(ctx, tx, events.StockRejected{OrderID: r.orderID, SKU: short, Reason: reason})
+	case saga.StockExpired:
+		return s.Emit(ctx, tx, events.StockExpired{OrderID: r.orderID})
+	case saga.StockReleased:
+		return s.Emit(ctx, tx, events.StockReleased{OrderID: r.orderID, Items: eventItems(r.items)})
+	case saga.StockReturned:
+		return s.Emit(ctx, tx, events.StockReturned{OrderID: r.orderID, Items: eventItems(r.items)})
+	}
+	return fmt.Errorf("product: nobody knows how to tell %s", row.Emit)
 }
 
 // skus returns the keys in order: rows are locked in the same order by everybody.

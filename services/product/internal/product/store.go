@@ -10,19 +10,14 @@ import (
 	"time"
 
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // Migrations make the service's tables.
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		panic(err) // the directory is compiled in
-	}
-	return sub
-}
+func Migrations() fs.FS { return chassis.MigrationFiles(migrations) }
 
 // ErrNotFound says that the catalogue has no such product.
 var ErrNotFound = errors.New("product: not found")
@@ -31,28 +26,32 @@ const columns = `sku, name, price, currency, revision, stock, reserved`
 
 // reservation is what is, was or will not be set aside for an order.
 type reservation struct {
-	orderID string
-	state   State
-	reason  string
-	items   map[string]int64 // pieces per SKU
+	orderID     string
+	state       saga.State
+	reason      string
+	items       map[string]int64 // pieces per SKU
+	dueAt       time.Time        // when the hold has run out; zero when there is none
+	traceparent string           // of the message that began it
 }
 
-// lock returns the order's reservation, a new one in state None if there is none, and keeps it from others until tx ends.
+// lock returns the order's reservation, a new one in the initial state if there is none, and keeps it from others until tx ends.
 func (s *Service) lock(ctx context.Context, tx *sql.Tx, orderID string) (reservation, error) {
-	_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO reservations (order_id, state, reason, updated_ms) VALUES (?, ?, '', ?) ON CONFLICT DO NOTHING`),
-		orderID, None, time.Now().UnixMilli())
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(`INSERT INTO reservations (order_id, state, reason, updated_ms) VALUES (?, ?, '', ?) ON CONFLICT DO NOTHING`),
+		orderID, saga.Stock.Initial, s.Now().UnixMilli())
 	if err != nil {
 		return reservation{}, fmt.Errorf("product: lock reservation: %w", err)
 	}
 	r := reservation{orderID: orderID, items: map[string]int64{}}
-	row := tx.QueryRowContext(ctx, s.db.Rebind(`SELECT state, reason FROM reservations WHERE order_id = ?`+chassis.ForUpdate(s.db)), orderID)
-	if err := row.Scan(&r.state, &r.reason); err != nil {
+	var due int64
+	row := tx.QueryRowContext(ctx, s.DB.Rebind(`SELECT state, reason, due_ms, traceparent FROM reservations WHERE order_id = ?`+s.ForUpdate()), orderID)
+	if err := row.Scan(&r.state, &r.reason, &due, &r.traceparent); err != nil {
 		return reservation{}, fmt.Errorf("product: read reservation: %w", err)
 	}
-	if r.state == None {
+	r.dueAt = chassis.FromMillis(due)
+	if r.state == saga.Stock.Initial {
 		return r, nil
 	}
-	rows, err := tx.QueryContext(ctx, s.db.Rebind(`SELECT sku, quantity FROM reservation_items WHERE order_id = ?`), orderID)
+	rows, err := tx.QueryContext(ctx, s.DB.Rebind(`SELECT sku, quantity FROM reservation_items WHERE order_id = ?`), orderID)
 	if err != nil {
 		return reservation{}, fmt.Errorf("product: read reservation: %w", err)
 	}
@@ -68,9 +67,9 @@ func (s *Service) lock(ctx context.Context, tx *sql.Tx, orderID string) (reserva
 	return r, rows.Err()
 }
 
-func (s *Service) save(ctx context.Context, tx *sql.Tx, r reservation) error {
-	_, err := tx.ExecContext(ctx, s.db.Rebind(`UPDATE reservations SET state = ?, reason = ?, updated_ms = ? WHERE order_id = ?`),
-		r.state, r.reason, time.Now().UnixMilli(), r.orderID)
+func (s *Service) save(ctx context.Context, tx *sql.Tx, r reservation, at time.Time) error {
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(`UPDATE reservations SET state = ?, reason = ?, due_ms = ?, traceparent = ?, updated_ms = ? WHERE order_id = ?`),
+		r.state, r.reason, chassis.Millis(r.dueAt), r.traceparent, at.UnixMilli(), r.orderID)
 	if err != nil {
 		return fmt.Errorf("product: save reservation: %w", err)
 	}
@@ -79,7 +78,7 @@ func (s *Service) save(ctx context.Context, tx *sql.Tx, r reservation) error {
 
 func (s *Service) saveItems(ctx context.Context, tx *sql.Tx, r reservation) error {
 	for _, sku := range skus(r.items) {
-		_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO reservation_items (order_id, sku, quantity) VALUES (?, ?, ?)`), r.orderID, sku, r.items[sku])
+		_, err := tx.ExecContext(ctx, s.DB.Rebind(`INSERT INTO reservation_items (order_id, sku, quantity) VALUES (?, ?, ?)`), r.orderID, sku, r.items[sku])
 		if err != nil {
 			return fmt.Errorf("product: save reservation: %w", err)
 		}
@@ -87,16 +86,38 @@ func (s *Service) saveItems(ctx context.Context, tx *sql.Tx, r reservation) erro
 	return nil
 }
 
+// due returns the holds that run out first.
+func (s *Service) due(ctx context.Context, limit int) ([]reservation, error) {
+	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(
+		`SELECT order_id, state, due_ms, traceparent FROM reservations WHERE due_ms > 0 ORDER BY due_ms LIMIT ?`), limit)
+	if err != nil {
+		return nil, fmt.Errorf("product: read reservations: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []reservation
+	for rows.Next() {
+		var r reservation
+		var due int64
+		if err := rows.Scan(&r.orderID, &r.state, &due, &r.traceparent); err != nil {
+			return nil, fmt.Errorf("product: read reservations: %w", err)
+		}
+		r.dueAt = chassis.FromMillis(due)
+		out = append(out, r)
+	}
+	return out, rows.Err()
+}
+
 // move changes the stock of one product by n pieces and writes the ledger.
-func (s *Service) move(ctx context.Context, tx *sql.Tx, orderID, sku string, n int64, e effect) error {
-	_, err := tx.ExecContext(ctx, s.db.Rebind(`UPDATE products SET stock = stock + ?, reserved = reserved + ? WHERE sku = ?`),
+func (s *Service) move(ctx context.Context, tx *sql.Tx, orderID, sku, kind string, n int64, at time.Time) error {
+	e := effects[kind]
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(`UPDATE products SET stock = stock + ?, reserved = reserved + ? WHERE sku = ?`),
 		e.stock*n, e.reserved*n, sku)
 	if err != nil {
 		return fmt.Errorf("product: move stock: %w", err)
 	}
-	_, err = tx.ExecContext(ctx, s.db.Rebind(
+	_, err = tx.ExecContext(ctx, s.DB.Rebind(
 		`INSERT INTO movements (id, order_id, sku, kind, stock_delta, reserved_delta, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)`),
-		newID(), orderID, sku, e.kind, e.stock*n, e.reserved*n, time.Now().UnixMilli())
+		newID(), orderID, sku, kind, e.stock*n, e.reserved*n, at.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("product: ledger: %w", err)
 	}
@@ -104,7 +125,7 @@ func (s *Service) move(ctx context.Context, tx *sql.Tx, orderID, sku string, n i
 }
 
 func (s *Service) lockProduct(ctx context.Context, tx *sql.Tx, sku string) (p Product, known bool, err error) {
-	p, err = scan(tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM products WHERE sku = ?`+chassis.ForUpdate(s.db)), sku))
+	p, err = scan(tx.QueryRowContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM products WHERE sku = ?`+s.ForUpdate()), sku))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Product{}, false, nil
 	}
@@ -113,7 +134,7 @@ func (s *Service) lockProduct(ctx context.Context, tx *sql.Tx, sku string) (p Pr
 
 // Get returns a product.
 func (s *Service) Get(ctx context.Context, sku string) (Product, error) {
-	p, err := scan(s.db.Reader.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM products WHERE sku = ?`), sku))
+	p, err := scan(s.DB.Reader.QueryRowContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM products WHERE sku = ?`), sku))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Product{}, ErrNotFound
 	}
@@ -122,7 +143,7 @@ func (s *Service) Get(ctx context.Context, sku string) (Product, error) {
 
 // List returns products by SKU, beginning after one ("" is the start).
 func (s *Service) List(ctx context.Context, after string, limit int) ([]Product, error) {
-	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM products WHERE sku > ? ORDER BY sku LIMIT ?`), after, limit)
+	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM products WHERE sku > ? ORDER BY sku LIMIT ?`), after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("product: list: %w", err)
 	}

@@ -10,43 +10,38 @@ import (
 	"time"
 
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/saga"
 )
 
 //go:embed migrations/*.sql
 var migrations embed.FS
 
 // Migrations make the service's tables.
-func Migrations() fs.FS {
-	sub, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		panic(err) // the directory is compiled in
-	}
-	return sub
-}
+func Migrations() fs.FS { return chassis.MigrationFiles(migrations) }
 
 // ErrNotFound says that there is no shipment for the order.
 var ErrNotFound = errors.New("shipment: not found")
 
-const columns = `order_id, id, state, reason, due_ms, traceparent, updated_ms`
+const columns = `order_id, id, state, reason, due_ms, traceparent, updated_ms, undeliverable`
 
-// lock returns the order's shipment, a new one in state None if there is none, and keeps it from others until tx ends.
+// lock returns the order's shipment, a new one in the initial state if there is none, and keeps it from others until tx ends.
 func (s *Service) lock(ctx context.Context, tx *sql.Tx, orderID string) (Shipment, error) {
-	_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO shipments (`+columns+`) VALUES (?, ?, ?, '', 0, '', ?) ON CONFLICT DO NOTHING`),
-		orderID, newID(), None, time.Now().UnixMilli())
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(`INSERT INTO shipments (`+columns+`) VALUES (?, ?, ?, '', 0, '', ?, 0) ON CONFLICT DO NOTHING`),
+		orderID, newID(), saga.Shipment.Initial, s.Now().UnixMilli())
 	if err != nil {
 		return Shipment{}, fmt.Errorf("shipment: lock: %w", err)
 	}
-	return scan(tx.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM shipments WHERE order_id = ?`+chassis.ForUpdate(s.db)), orderID))
+	return scan(tx.QueryRowContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM shipments WHERE order_id = ?`+s.ForUpdate()), orderID))
 }
 
-func (s *Service) save(ctx context.Context, tx *sql.Tx, p Shipment) error {
-	var due int64
-	if !p.DueAt.IsZero() {
-		due = p.DueAt.UnixMilli()
+func (s *Service) save(ctx context.Context, tx *sql.Tx, p Shipment, at time.Time) error {
+	undeliverable := 0
+	if p.undeliverable {
+		undeliverable = 1
 	}
-	_, err := tx.ExecContext(ctx, s.db.Rebind(
-		`UPDATE shipments SET state = ?, reason = ?, due_ms = ?, traceparent = ?, updated_ms = ? WHERE order_id = ?`),
-		p.State, p.Reason, due, p.traceparent, time.Now().UnixMilli(), p.OrderID)
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(
+		`UPDATE shipments SET state = ?, reason = ?, due_ms = ?, traceparent = ?, updated_ms = ?, undeliverable = ? WHERE order_id = ?`),
+		p.State, p.Reason, chassis.Millis(p.DueAt), p.traceparent, at.UnixMilli(), undeliverable, p.OrderID)
 	if err != nil {
 		return fmt.Errorf("shipment: save: %w", err)
 	}
@@ -55,21 +50,21 @@ func (s *Service) save(ctx context.Context, tx *sql.Tx, p Shipment) error {
 
 // enter adds to the log of what left the house.
 func (s *Service) enter(ctx context.Context, tx *sql.Tx, p Shipment, at time.Time) error {
-	_, err := tx.ExecContext(ctx, s.db.Rebind(`INSERT INTO dispatches (id, order_id, at_ms) VALUES (?, ?, ?)`), newID(), p.OrderID, at.UnixMilli())
+	_, err := tx.ExecContext(ctx, s.DB.Rebind(`INSERT INTO dispatches (id, order_id, at_ms) VALUES (?, ?, ?)`), newID(), p.OrderID, at.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("shipment: log: %w", err)
 	}
 	return nil
 }
 
-// packed returns what is being packed, the one that is due first first.
-func (s *Service) packed(ctx context.Context, limit int) ([]Shipment, error) {
-	return s.query(ctx, `SELECT `+columns+` FROM shipments WHERE state = 'packing' ORDER BY due_ms LIMIT ?`, limit)
+// due returns what packer and carrier have, what is due first first.
+func (s *Service) due(ctx context.Context, limit int) ([]Shipment, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM shipments WHERE due_ms > 0 ORDER BY due_ms LIMIT ?`, limit)
 }
 
 // Get returns the shipment of an order.
 func (s *Service) Get(ctx context.Context, orderID string) (Shipment, error) {
-	p, err := scan(s.db.Reader.QueryRowContext(ctx, s.db.Rebind(`SELECT `+columns+` FROM shipments WHERE order_id = ?`), orderID))
+	p, err := scan(s.DB.Reader.QueryRowContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM shipments WHERE order_id = ?`), orderID))
 	if errors.Is(err, sql.ErrNoRows) {
 		return Shipment{}, ErrNotFound
 	}
@@ -82,7 +77,7 @@ func (s *Service) List(ctx context.Context, before string, limit int) ([]Shipmen
 }
 
 func (s *Service) query(ctx context.Context, query string, args ...any) ([]Shipment, error) {
-	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(query), args...)
+	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(query), args...)
 	if err != nil {
 		return nil, fmt.Errorf("shipment: list: %w", err)
 	}
@@ -100,13 +95,10 @@ func (s *Service) query(ctx context.Context, query string, args ...any) ([]Shipm
 
 func scan(row interface{ Scan(...any) error }) (Shipment, error) {
 	var p Shipment
-	var due, updated int64
-	if err := row.Scan(&p.OrderID, &p.ID, &p.State, &p.Reason, &due, &p.traceparent, &updated); err != nil {
+	var due, updated, undeliverable int64
+	if err := row.Scan(&p.OrderID, &p.ID, &p.State, &p.Reason, &due, &p.traceparent, &updated, &undeliverable); err != nil {
 		return Shipment{}, fmt.Errorf("shipment: read: %w", err)
 	}
-	if due != 0 {
-		p.DueAt = time.UnixMilli(due).UTC()
-	}
-	p.UpdatedAt = time.UnixMilli(updated).UTC()
+	p.DueAt, p.UpdatedAt, p.undeliverable = chassis.FromMillis(due), chassis.FromMillis(updated), undeliverable != 0
 	return p, nil
 }
