@@ -87,9 +87,10 @@ func explore(t *testing.T, r rules) (worlds, quiet int) {
 func TestEveryInterleaving(t *testing.T) {
 	used := map[string]bool{}
 	fired := func(part int, r Row) { used[fmt.Sprint(part, r)] = true }
-	for _, declines := range []bool{false, true} {
-		worlds, quiet := explore(t, rules{declines: declines, fired: fired})
-		t.Logf("the bank declines: %t; %d worlds, %d of them quiet", declines, worlds, quiet)
+	for _, r := range []rules{{}, {declines: true}, {inbox: true}, {inbox: true, declines: true}} {
+		r.fired = fired
+		worlds, quiet := explore(t, r)
+		t.Logf("inbox: %t, the bank declines: %t; %d worlds, %d of them quiet", r.inbox, r.declines, worlds, quiet)
 	}
 	for part, m := range machines {
 		for _, r := range m.Rows {
@@ -103,7 +104,7 @@ func TestEveryInterleaving(t *testing.T) {
 // TestSomebodyIsDownForEver: an order ends even if payment or product never does anything, or the gateway never answers.
 func TestSomebodyIsDownForEver(t *testing.T) {
 	for _, dead := range [][]int{{aPayment, theGateway}, {aReservation}, {theGateway, aPayment}, {aPayment, aReservation, theGateway}} {
-		worlds, quiet := explore(t, rules{dead: dead})
+		worlds, quiet := explore(t, rules{dead: dead, inbox: true})
 		t.Logf("dead: %v; %d worlds, %d quiet", dead, worlds, quiet)
 	}
 }

@@ -2,11 +2,12 @@ package saga
 
 import "slices"
 
-// world is one order in all services, without databases and broker. What was ever sent may be delivered at any time and any number
-// of times: late, twice and out of order need no action of their own, and a lost acknowledgement is one more delivery.
+// world is one order in all services, without databases and broker. What was sent is delivered at any time, in any order. With an
+// inbox it is applied once: a message that changes nothing then never will. Without one it may come any number of times.
 type world struct {
 	state [5]State // of the parts, by index
 	sent  uint64   // bits of letters
+	done  uint64   // bits of letters that an inbox will not let through again
 }
 
 // The parts.
@@ -44,6 +45,7 @@ var letters = func() (out []letter) {
 
 // rules are what does not change during one exploration.
 type rules struct {
+	inbox    bool  // the services have one
 	declines bool  // the bank says no
 	dead     []int // parts that never do anything
 	fired    func(part int, r Row)
@@ -85,25 +87,32 @@ func (w world) step(part int, m Message, r rules) (world, bool) {
 // next returns every world that can follow.
 func (w world) next(r rules) []world {
 	var out []world
-	try := func(part int, m Message) {
+	try := func(w world, part int, m Message) {
 		if n, ok := w.step(part, m, r); ok {
 			out = append(out, n)
 		}
 	}
 	for i, l := range letters {
-		if w.sent&(1<<i) == 0 {
+		if w.sent&^w.done&(1<<i) == 0 || slices.Contains(r.dead, l.to) {
 			continue
 		}
-		try(l.to, l.m)
+		got := w
+		if r.inbox && l.to != theGateway { // which knows a request by its state
+			got.done |= 1 << i
+			if _, ok := machines[l.to].Decide(w.state[l.to], l.m); !ok {
+				out = append(out, got)
+			}
+		}
+		try(got, l.to, l.m)
 		if l == (letter{aReservation, OrderPlaced}) {
-			try(l.to, OrderPlacedShort) // whether there is enough, nobody knows before
+			try(got, l.to, OrderPlacedShort) // whether there is enough, nobody knows before
 		}
 	}
-	try(anOrder, Cancel)
+	try(w, anOrder, Cancel)
 	for part, m := range machines {
 		for _, awaited := range m.Info(w.state[part]).Awaits {
 			if awaited.Origin() != "payment" {
-				try(part, awaited)
+				try(w, part, awaited)
 				continue
 			}
 			if slices.Contains(r.dead, part) {
