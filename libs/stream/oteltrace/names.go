@@ -50,29 +50,18 @@ const (
 	headerTracestate  = "tracestate"
 	headerBaggage     = "baggage"
 	headerB3          = "b3"
+	headerSpan        = "x-trace-span" // ours: the span that wrote the others, see Extract
 
 	headerB3TraceID = "X-B3-TraceId"
 	headerB3SpanID  = "X-B3-SpanId"
 	headerB3Parent  = "X-B3-ParentSpanId"
 	headerB3Sampled = "X-B3-Sampled"
-	headerB3Flags   = "X-B3-Flags"
 
 	headerSleuthTraceID = "spanTraceId"
 	headerSleuthSpanID  = "spanId"
 	headerSleuthParent  = "spanParentSpanId"
 	headerSleuthSampled = "spanSampled"
-	headerSleuthFlags   = "spanFlags"
 )
-
-// stale are the headers, in lower case, that described an earlier hop and must not survive a forward.
-var stale = map[string]bool{
-	"traceparent": true, "tracestate": true, "baggage": true, "b3": true,
-	"x-b3-traceid": true, "x-b3-spanid": true, "x-b3-parentspanid": true, "x-b3-sampled": true, "x-b3-flags": true,
-	"spantraceid": true, "spanid": true, "spanparentspanid": true, "spansampled": true, "spanflags": true,
-	"spanname": true, "spanprocessid": true, "x-span-name": true, "x-process-id": true,
-	"currentspan": true, "x-current-span": true, "x-currentspan": true, "messagesent": true, "x-message-sent": true,
-	"nativeheaders": true,
-}
 
 // secondsBuckets are the boundaries that the conventions advise.
 var secondsBuckets = []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}

@@ -2,6 +2,7 @@ package oteltrace
 
 import (
 	"context"
+	"encoding/hex"
 	"strings"
 
 	"github.com/warren-mq/warren/libs/stream"
@@ -16,7 +17,7 @@ const longHeaderBytesMax = 1024
 // Strip removes every trace header of an earlier hop, whatever generation wrote it.
 func Strip(h stream.Headers) {
 	for k := range h {
-		if stale[strings.ToLower(k)] {
+		if _, ours := fieldOf(k); ours {
 			delete(h, k)
 		}
 	}
@@ -24,34 +25,64 @@ func Strip(h stream.Headers) {
 
 // Inject strips h and writes the context's span: traceparent, tracestate and baggage, and b3 for peers of Spring Cloud
 // Sleuth 1.3.5 and later. With sleuth1 also the two sets that older ones read, X-B3-* in exact case and span*.
-// All values are strings: that is AMQP's long string, which every peer reads.
+// All values are strings: that is AMQP's long string, which every peer reads. The header x-trace-span names the span that all
+// of them say, for Extract.
 func Inject(ctx context.Context, h stream.Headers, sleuth1 bool) {
 	Strip(h)
-	sc := trace.SpanContextFromContext(ctx)
+	span := trace.SpanFromContext(ctx)
+	sc := span.SpanContext()
 	if !sc.IsValid() {
 		return
 	}
-	propagation.TraceContext{}.Inject(ctx, carrier(h))
-	if b := baggage.FromContext(ctx).String(); b != "" && len(b) <= longHeaderBytesMax {
-		h[headerBaggage] = b
+	t := textOf(sc)
+	h[headerTraceparent], h[headerB3], h[headerSpan] = t.parent, t.b3, t.span
+	if state := sc.TraceState(); state.Len() > 0 {
+		h[headerTracestate] = state.String()
 	}
-	sampled := "0"
-	if sc.IsSampled() {
-		sampled = "1"
+	if b := baggage.FromContext(ctx); b.Len() > 0 {
+		if s := b.String(); len(s) <= longHeaderBytesMax {
+			h[headerBaggage] = s
+		}
 	}
-	traceID, spanID := sc.TraceID().String(), sc.SpanID().String()
-	h[headerB3] = traceID + "-" + spanID + "-" + sampled
 	if !sleuth1 {
 		return
 	}
+	traceID, sampled := t.trace, t.b3[len(t.b3)-1:]
 	if high := strings.Repeat("0", 16); strings.HasPrefix(traceID, high) {
 		traceID = traceID[16:] // Sleuth's own length
 	}
-	h[headerB3TraceID], h[headerB3SpanID], h[headerB3Sampled] = traceID, spanID, sampled
-	h[headerSleuthTraceID], h[headerSleuthSpanID], h[headerSleuthSampled] = traceID, spanID, sampled
-	if s, ok := trace.SpanFromContext(ctx).(interface{ Parent() trace.SpanContext }); ok && s.Parent().IsValid() {
-		h[headerB3Parent], h[headerSleuthParent] = s.Parent().SpanID().String(), s.Parent().SpanID().String()
+	h[headerB3TraceID], h[headerB3SpanID], h[headerB3Sampled] = traceID, t.span, sampled
+	h[headerSleuthTraceID], h[headerSleuthSpanID], h[headerSleuthSampled] = traceID, t.span, sampled
+	if s, ok := span.(interface{ Parent() trace.SpanContext }); ok && s.Parent().IsValid() {
+		parent := s.Parent().SpanID().String()
+		h[headerB3Parent], h[headerSleuthParent] = parent, parent
 	}
+}
+
+// written are the values of one span's headers, cut out of one string:
+//
+//	00-<trace, 32 hex>-<span, 16 hex>-01 <trace>-<span>-1
+type written struct{ parent, b3, trace, span string }
+
+func textOf(sc trace.SpanContext) written {
+	const idsBytes = 32 + 1 + 16
+	const parentBytes = 3 + idsBytes + 3
+	traceID, spanID := sc.TraceID(), sc.SpanID()
+	var b [parentBytes + idsBytes + 2]byte
+	ids := b[3 : 3+idsBytes]
+	hex.Encode(ids, traceID[:])
+	ids[32] = '-'
+	hex.Encode(ids[33:], spanID[:])
+	copy(b[parentBytes:], ids)
+	copy(b[:], "00-")
+	sampled := byte('0')
+	if sc.IsSampled() {
+		sampled = '1'
+	}
+	b[3+idsBytes], b[3+idsBytes+1], b[3+idsBytes+2] = '-', '0', sampled
+	b[len(b)-2], b[len(b)-1] = '-', sampled
+	s := string(b[:])
+	return written{parent: s[:parentBytes], b3: s[parentBytes:], trace: s[3:35], span: s[36:52]}
 }
 
 // Generation is a way of writing a trace into headers.
@@ -67,104 +98,88 @@ const (
 
 var generations = []Generation{W3C, B3, B3Multi, Sleuth}
 
-var readers = map[Generation]func(propagation.MapCarrier) trace.SpanContext{
-	W3C: func(c propagation.MapCarrier) trace.SpanContext {
-		return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), c))
-	},
-	B3: b3Single, B3Multi: b3Multi, Sleuth: sleuth,
-}
-
 // Extract returns ctx with the remote span and the baggage that the headers carry. The first valid generation wins, in the
-// given order; without one it is traceparent, b3, X-B3-*, span*. Names match in any case, values may be string or []byte,
-// 64-bit trace ids are padded. Where none is on the message itself, the copy that Spring keeps in nativeHeaders is looked at.
+// given order; without one it is traceparent, b3, X-B3-*, span*. A peer that knows one generation only passes the others on as
+// it got them: a generation that still says what x-trace-span does gives way to one that says otherwise. Names match in any
+// case, values may be string or []byte, 64-bit trace ids are padded. Where none is on the message itself, the copy that Spring
+// keeps in nativeHeaders is looked at.
 func Extract(ctx context.Context, h stream.Headers, order ...Generation) context.Context {
-	if len(order) == 0 {
-		order = generations
+	var found fields
+	if !found.read(h) && !found.readNative(h) {
+		return ctx
 	}
-	found := folded(h)
-	if len(found) == 0 {
-		if found = nativeCopy(h); len(found) == 0 {
-			return ctx
-		}
+	if found[fieldBaggage] != "" {
+		ctx = propagation.Baggage{}.Extract(ctx, &found)
 	}
-	if found[headerBaggage] != "" {
-		ctx = propagation.Baggage{}.Extract(ctx, found)
-	}
-	for _, g := range order {
-		if read := readers[g]; read != nil {
-			if sc := read(found); sc.IsValid() {
-				return trace.ContextWithRemoteSpanContext(ctx, sc)
-			}
-		}
+	if sc := found.span(order); sc.IsValid() {
+		return trace.ContextWithRemoteSpanContext(ctx, sc)
 	}
 	return ctx
 }
 
-// folded are the trace headers by their names in lower case.
-func folded(h stream.Headers) propagation.MapCarrier {
-	var c propagation.MapCarrier
-	for k := range h {
-		lower := k
-		if !stale[k] {
-			if lower = strings.ToLower(k); !stale[lower] {
-				continue
-			}
-		}
-		if v := h.String(k); v != "" {
-			if c == nil {
-				c = propagation.MapCarrier{}
-			}
-			c[lower] = v
+// span is what the generation says that was written last.
+func (f *fields) span(order []Generation) (best trace.SpanContext) {
+	if len(order) == 0 {
+		order = generations
+	}
+	for _, g := range order {
+		sc := f.of(g)
+		switch {
+		case !sc.IsValid():
+		case f[fieldSpan] == "" || !strings.EqualFold(f[fieldSpan], sc.SpanID().String()):
+			return sc
+		case !best.IsValid():
+			best = sc
 		}
 	}
-	return c
+	return best
 }
 
-// nativeCopy reads the map of lists that Spring's channel interceptor adds.
-func nativeCopy(h stream.Headers) propagation.MapCarrier {
-	native, _ := h["nativeHeaders"].(stream.Headers)
-	first := make(stream.Headers, len(native))
-	for k, v := range native {
-		if list, ok := v.([]any); ok && len(list) > 0 {
-			v = list[0]
+// of reads one generation.
+func (f *fields) of(g Generation) trace.SpanContext {
+	switch g {
+	case W3C:
+		if f[fieldTraceparent] == "" {
+			return trace.SpanContext{}
 		}
-		first[k] = v
+		return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), f))
+	case B3:
+		return b3Single(f[fieldB3])
+	case B3Multi:
+		return flagged(f[fieldB3TraceID], f[fieldB3SpanID], f[fieldB3Sampled], f[fieldB3Flags])
+	case Sleuth:
+		return flagged(f[fieldSleuthTraceID], f[fieldSleuthSpanID], f[fieldSleuthSampled], f[fieldSleuthFlags])
 	}
-	return folded(first)
+	return trace.SpanContext{}
 }
 
 // b3Single reads {trace}-{span}[-{1|0|d}[-{parent}]].
-func b3Single(c propagation.MapCarrier) trace.SpanContext {
-	part := strings.Split(c[headerB3], "-")
-	if len(part) < 2 || len(part) > 4 {
+func b3Single(s string) trace.SpanContext {
+	traceID, rest, ok := strings.Cut(s, "-")
+	if !ok {
 		return trace.SpanContext{}
 	}
-	sampled := ""
-	if len(part) > 2 {
-		sampled = part[2]
+	spanID, rest, _ := strings.Cut(rest, "-")
+	sampled, parent, _ := strings.Cut(rest, "-")
+	if strings.Contains(parent, "-") {
+		return trace.SpanContext{}
 	}
-	return remote(part[0], part[1], sampled)
+	return remote(traceID, spanID, sampled)
 }
 
-func b3Multi(c propagation.MapCarrier) trace.SpanContext {
-	return flagged(c, headerB3TraceID, headerB3SpanID, headerB3Sampled, headerB3Flags)
-}
-
-func sleuth(c propagation.MapCarrier) trace.SpanContext {
-	return flagged(c, headerSleuthTraceID, headerSleuthSpanID, headerSleuthSampled, headerSleuthFlags)
-}
-
-func flagged(c propagation.MapCarrier, traceID, spanID, sampled, flags string) trace.SpanContext {
-	s := c[strings.ToLower(sampled)]
-	if c[strings.ToLower(flags)] == "1" {
-		s = "d"
+func flagged(traceID, spanID, sampled, flags string) trace.SpanContext {
+	if flags == "1" {
+		sampled = "d"
 	}
-	return remote(c[strings.ToLower(traceID)], c[strings.ToLower(spanID)], s)
+	return remote(traceID, spanID, sampled)
 }
 
 // remote builds a span context; a missing decision counts as sampled, as the sender left it to us.
 func remote(traceID, spanID, sampled string) trace.SpanContext {
-	if len(traceID) > 0 && len(traceID) < 32 {
+	if traceID == "" || spanID == "" {
+		return trace.SpanContext{}
+	}
+	if len(traceID) < 32 {
 		traceID = strings.Repeat("0", 32-len(traceID)) + traceID
 	}
 	t, err := trace.TraceIDFromHex(strings.ToLower(traceID))
@@ -180,19 +195,6 @@ func remote(traceID, spanID, sampled string) trace.SpanContext {
 		TraceID: t, SpanID: s, Remote: true,
 		TraceFlags: f.WithSampled(sampled != "0" && sampled != "false"),
 	})
-}
-
-// carrier adapts headers to what OpenTelemetry's propagators write to.
-type carrier stream.Headers
-
-func (c carrier) Get(key string) string { return stream.Headers(c).String(key) }
-func (c carrier) Set(key, value string) { c[key] = value }
-func (c carrier) Keys() []string {
-	keys := make([]string, 0, len(c))
-	for k := range c {
-		keys = append(keys, k)
-	}
-	return keys
 }
 
 // TraceID is the id of the trace that the headers carry, 32 hex digits; "" when they carry none.

@@ -42,6 +42,15 @@ func TestExtractEveryGeneration(t *testing.T) {
 		{"contrib b3 multi, lower case", stream.Headers{"x-b3-traceid": trace128, "x-b3-spanid": span64, "x-b3-sampled": "1"}, trace128, true},
 		{"traceparent beats b3", stream.Headers{"traceparent": "00-" + trace128 + "-" + span64 + "-01", "b3": trace64 + "-" + span64 + "-1"}, trace128, true},
 		{"a broken traceparent leaves b3", stream.Headers{"traceparent": "00-zz-" + span64 + "-01", "b3": trace64 + "-" + span64 + "-1"}, padded, true},
+		{"a peer that knows only b3 leaves the old traceparent", stream.Headers{
+			"traceparent": "00-" + trace128 + "-0000000000000001-01", "b3": trace128 + "-" + span64 + "-1", "x-trace-span": "0000000000000001",
+		}, trace128, true},
+		{"a peer that knows only traceparent leaves the old b3", stream.Headers{
+			"traceparent": "00-" + trace128 + "-" + span64 + "-01", "b3": trace128 + "-0000000000000001-1", "x-trace-span": "0000000000000001",
+		}, trace128, true},
+		{"all generations say the same", stream.Headers{
+			"traceparent": "00-" + trace128 + "-" + span64 + "-01", "b3": trace128 + "-" + span64 + "-1", "x-trace-span": span64,
+		}, trace128, true},
 		{"only nativeHeaders", stream.Headers{"nativeHeaders": stream.Headers{"X-B3-TraceId": []any{trace64}, "X-B3-SpanId": []any{span64}, "X-B3-Sampled": []any{"1"}}}, padded, true},
 		{"zero ids", stream.Headers{"b3": "0000000000000000-0000000000000000-1"}, "", false},
 		{"nothing", stream.Headers{"x": 1}, "", false},
@@ -67,13 +76,13 @@ func TestInjectGolden(t *testing.T) {
 	bag, _ := baggage.New(member)
 	ctx = baggage.ContextWithBaggage(ctx, bag)
 	h := stream.Headers{
-		"keep": "me", "Traceparent": "old", "X-B3-TraceId": "old", "spanId": "old", "nativeHeaders": stream.Headers{},
+		"keep": "me", "Traceparent": "old", "x-trace-span": "old", "X-B3-TraceId": "old", "spanId": "old", "nativeHeaders": stream.Headers{},
 		"messageSent": true, "X-Current-Span": "x", "currentSpan": "x",
 	}
 	Inject(ctx, h, false)
 	want := stream.Headers{
 		"keep": "me", "traceparent": "00-" + trace128 + "-" + span64 + "-01", "baggage": "tenant=blue",
-		"b3": trace128 + "-" + span64 + "-1",
+		"b3": trace128 + "-" + span64 + "-1", "x-trace-span": span64,
 	}
 	if !maps.Equal(h, want) {
 		t.Fatalf("got %v", h)
@@ -82,7 +91,7 @@ func TestInjectGolden(t *testing.T) {
 	h = stream.Headers{}
 	Inject(trace.ContextWithRemoteSpanContext(context.Background(), remote(trace64, span64, "0")), h, true)
 	want = stream.Headers{
-		"traceparent": "00-" + padded + "-" + span64 + "-00", "b3": padded + "-" + span64 + "-0",
+		"traceparent": "00-" + padded + "-" + span64 + "-00", "b3": padded + "-" + span64 + "-0", "x-trace-span": span64,
 		"X-B3-TraceId": trace64, "X-B3-SpanId": span64, "X-B3-Sampled": "0",
 		"spanTraceId": trace64, "spanId": span64, "spanSampled": "0",
 	}
