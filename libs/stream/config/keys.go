@@ -76,6 +76,10 @@ var producerKeys = properties{
 	"poller.timeUnit":                only("milliseconds", "write the unit behind the number"),
 }
 
+var republishDeliveryMode = oneOf(map[string]func(*bind){
+	"PERSISTENT": func(b *bind) { b.Consumer.RepublishTransient = false }, "NON_PERSISTENT": func(b *bind) { b.Consumer.RepublishTransient = true },
+})
+
 // rabbitConsumerKeys are those below rabbit.bindings.<name>.consumer.
 var rabbitConsumerKeys = merged(queueKeys(func(b *bind) *stream.QueueProperties { return &b.Consumer.Queue }, func(b *bind) *bool { return &b.Consumer.AutoBindDLQ }), properties{
 	"acknowledgeMode": oneOf(map[string]func(*bind){
@@ -105,12 +109,13 @@ var rabbitConsumerKeys = merged(queueKeys(func(b *bind) *stream.QueueProperties 
 	"queueDeclarationRetries": noEffect("recovery never gives up"),
 	"recoveryInterval":        noEffect("recovery has the binder's own pauses: rabbit.Config"),
 	"republishToDlq":          onOff(func(b *bind) *stream.Switch { return &b.Consumer.RepublishToDLQ }),
-	"republishDeliveryMode": oneOf(map[string]func(*bind){
-		"PERSISTENT": func(b *bind) { b.Consumer.RepublishTransient = false }, "NON_PERSISTENT": func(b *bind) { b.Consumer.RepublishTransient = true },
-	}),
+	"republishDeliveyMode":  republishDeliveryMode.noted("the same: Spring's own spelling, which its documentation has not"),
+	"republishDeliveryMode": republishDeliveryMode,
 	"requeueRejected": boolean(func(b *bind) *bool { return &b.Consumer.RequeueRejected }),
 	"superStream":     only("false", "streams are not supported"),
 	"transacted":      only("false", "publisher confirms do the same without a channel transaction"),
+
+	"streamStreamMessageConverterBeanName": missing("streams are not supported"),
 
 	"delayedRetry.intervals": durations(func(b *bind) *[]time.Duration { return &b.Consumer.DelayedRetry.Intervals }).noted("ours"),
 	"delayedRetry.jitter":    real(func(b *bind) *float64 { return &b.Consumer.DelayedRetry.Jitter }).noted("ours"),
@@ -143,6 +148,9 @@ var rabbitProducerKeys = merged(queueKeys(func(b *bind) *stream.QueueProperties 
 	"routingKeyExpression": expression(routingKey),
 	"transacted":           only("false", "publisher confirms do the same without a channel transaction"),
 	"superStream":          only("false", "streams are not supported"),
+
+	"streamMessageConverterBeanName":       missing("streams are not supported"),
+	"streamStreamMessageConverterBeanName": missing("streams are not supported"),
 
 	"mandatory": onOff(func(b *bind) *stream.Switch { return &b.Producer.Mandatory }).noted("ours"),
 })

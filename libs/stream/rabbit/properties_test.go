@@ -147,6 +147,8 @@ func TestDeclaredByEachProducerProperty(t *testing.T) {
 		{"requiredGroups", stream.ProducerProperties{RequiredGroups: []string{"g", "h"}}, "exchange d topic durable\nqueue d.g durable\nqueue d.h durable\nbind d.g to d by \"#\"\nbind d.h to d by \"#\""},
 		{"alternateExchange", stream.ProducerProperties{AlternateExchange: stream.AlternateExchange{Name: "alt", Queue: "lost"}},
 			"exchange alt topic durable\nexchange d topic durable alternate-exchange=alt(string)\nqueue lost durable\nbind lost to alt by \"#\""},
+		{"alternateExchange that is a fanout", stream.ProducerProperties{AlternateExchange: stream.AlternateExchange{Name: "alt", Type: "fanout", Queue: "lost", RoutingKey: "k"}},
+			"exchange alt fanout durable\nexchange d topic durable alternate-exchange=alt(string)\nqueue lost durable\nbind lost to alt by \"\""},
 		{"alternateExchange that exists", stream.ProducerProperties{AlternateExchange: stream.AlternateExchange{Name: "alt", Exists: true, Queue: "lost"}},
 			"exchange d topic durable alternate-exchange=alt(string)"},
 		{"partitionCount, bindingRoutingKey", stream.ProducerProperties{RequiredGroups: []string{"g"}, PartitionCount: 2, Queue: stream.QueueProperties{BindingRoutingKeys: []string{"k"}}},

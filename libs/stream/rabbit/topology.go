@@ -86,7 +86,7 @@ func consumerTopology(b stream.Binding, group string) *Topology {
 	durable := !anonymous && p.DurableSubscription.Or(true)
 	t.Queues = append(t.Queues, Queue{
 		Name: t.consume, Durable: durable, AutoDelete: !durable, Exclusive: anonymous,
-		Args: queueArgs(q, dlq, t.consume, anonymous),
+		Args: queueArgs(q, p.AutoBindDLQ, t.consume, anonymous), // Spring names an exchange for the anonymous, too, but no queue
 	})
 	t.bindQueue(b.Destination, t.consume, q, partition)
 	return t
@@ -149,7 +149,11 @@ func (t *Topology) addAlternate(a stream.AlternateExchange) amqp.Table {
 		t.Exchanges = append(t.Exchanges, Exchange{Name: a.Name, Kind: orDefault(a.Type, amqp.ExchangeTopic), Durable: true})
 		if a.Queue != "" {
 			t.Queues = append(t.Queues, Queue{Name: a.Queue, Durable: true, Args: amqp.Table{}})
-			t.Bindings = append(t.Bindings, QueueBinding{Queue: a.Queue, Key: orDefault(a.RoutingKey, "#"), Exchange: a.Name})
+			b := QueueBinding{Queue: a.Queue, Key: orDefault(a.RoutingKey, "#"), Exchange: a.Name}
+			if a.Type == amqp.ExchangeFanout {
+				b.Key = ""
+			}
+			t.Bindings = append(t.Bindings, b)
 		}
 	}
 	return amqp.Table{"alternate-exchange": a.Name}

@@ -94,7 +94,9 @@ func TestAnonymousTopology(t *testing.T) {
 	got := *consumerTopology(stream.Binding{Destination: "d", Consumer: stream.ConsumerProperties{
 		AutoBindDLQ: true, Queue: stream.QueueProperties{Quorum: stream.Quorum{Enabled: true}},
 	}}, group)
-	want := []Queue{{Name: "d." + group, AutoDelete: true, Exclusive: true, Args: amqp.Table{}}}
+	want := []Queue{{Name: "d." + group, AutoDelete: true, Exclusive: true, Args: amqp.Table{
+		"x-dead-letter-exchange": "DLX", "x-dead-letter-routing-key": "d." + group, // of no use, but Spring's
+	}}}
 	if !reflect.DeepEqual(got.Queues, want) || got.deadLetter != nil {
 		t.Errorf("got %+v", got)
 	}
