@@ -10,7 +10,7 @@ ROUNDS   ?= 5
 COMPOSE  ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check sim chaos failover bench-vs-rabbitmq bench-binder oracle interop lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check sim chaos failover bench-vs-rabbitmq bench-binder oracle interop interop-spring lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ oracle: ## Compare the recorded conversations with a real RabbitMQ (ORACLE_URL, 
 
 interop: ## Clients of other languages against one node: librabbitmq, pika, bunny, amqplib; skips what is not installed
 	go test -count=1 -tags interop -v ./broker/interop
+
+interop-spring: ## A Spring Boot application on Spring Cloud Stream beside the Go binder; needs Java and Maven (WARREN_TEST_AMQP_URL: another broker)
+	go test -count=1 -tags interop -v ./libs/stream/interop
 
 bench-binder: ## The binder beside the bare client and Watermill, on one broker in one process
 	cd libs/bench && GOWORK=off go test -run '^$$' -bench . -benchtime 20000x -count 3 -timeout 20m .
