@@ -109,11 +109,11 @@ var rabbitConsumerKeys = merged(queueKeys(func(b *bind) *stream.QueueProperties 
 	"queueDeclarationRetries": noEffect("recovery never gives up"),
 	"recoveryInterval":        noEffect("recovery has the binder's own pauses: rabbit.Config"),
 	"republishToDlq":          onOff(func(b *bind) *stream.Switch { return &b.Consumer.RepublishToDLQ }),
-	"republishDeliveyMode":  republishDeliveryMode.noted("the same: Spring's own spelling, which its documentation has not"),
-	"republishDeliveryMode": republishDeliveryMode,
-	"requeueRejected": boolean(func(b *bind) *bool { return &b.Consumer.RequeueRejected }),
-	"superStream":     only("false", "streams are not supported"),
-	"transacted":      only("false", "publisher confirms do the same without a channel transaction"),
+	"republishDeliveyMode":    republishDeliveryMode.noted("the same: Spring's own spelling, which its documentation has not"),
+	"republishDeliveryMode":   republishDeliveryMode,
+	"requeueRejected":         boolean(func(b *bind) *bool { return &b.Consumer.RequeueRejected }),
+	"superStream":             only("false", "streams are not supported"),
+	"transacted":              only("false", "publisher confirms do the same without a channel transaction"),
 
 	"streamStreamMessageConverterBeanName": missing("streams are not supported"),
 

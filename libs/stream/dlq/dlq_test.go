@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ const patience = 20 * time.Second
 // failed is a service whose handler fails while bad is set, and the dead-letter queue of its group.
 type failed struct {
 	*stream.App
+	dest string // which nobody else uses
 	conn *amqp.Connection
 	got  chan stream.Message[int]
 	bad  chan bool // holds the present answer
@@ -32,14 +34,17 @@ type failed struct {
 // start sends payloads 0 to n-1, which all die.
 func start(t *testing.T, n int, change func(*stream.Binding), opts ...stream.Option) (*failed, *dlq.Queue) {
 	t.Helper()
-	url := brokertest.Start(t).URL()
+	url := os.Getenv("WARREN_TEST_AMQP_URL") // see stream/rabbit
+	if url == "" {
+		url = brokertest.Start(t).URL()
+	}
 	binder, err := rabbit.New(rabbit.Config{Addresses: []string{url}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &failed{App: stream.New(binder, opts...), got: make(chan stream.Message[int], 100), bad: make(chan bool, 1)}
+	f := &failed{dest: "orders." + stream.NewID(), App: stream.New(binder, opts...), got: make(chan stream.Message[int], 100), bad: make(chan bool, 1)}
 	f.bad <- true
-	in := stream.Binding{Name: "in", Destination: "orders", Group: "g", Consumer: stream.ConsumerProperties{AutoBindDLQ: true, MaxAttempts: 1}}
+	in := stream.Binding{Name: "in", Destination: f.dest, Group: "g", Consumer: stream.ConsumerProperties{AutoBindDLQ: true, MaxAttempts: 1}}
 	change(&in)
 	stream.Consume(f.App, in, func(_ context.Context, m stream.Message[int]) error {
 		bad := <-f.bad
@@ -50,7 +55,7 @@ func start(t *testing.T, n int, change func(*stream.Binding), opts ...stream.Opt
 		f.got <- m
 		return nil
 	})
-	f.Bind(stream.Binding{Name: "out", Destination: "orders"})
+	f.Bind(stream.Binding{Name: "out", Destination: f.dest})
 	if f.conn, err = amqp.Dial(url); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +76,7 @@ func start(t *testing.T, n int, change func(*stream.Binding), opts ...stream.Opt
 			t.Fatal(err)
 		}
 	}
-	q, err := dlq.Open(f.conn, "orders.g.dlq")
+	q, err := dlq.Open(f.conn, f.dest+".g.dlq")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +117,7 @@ func (f *failed) next(t *testing.T) stream.Message[int] {
 func TestBothKindsOfLetters(t *testing.T) {
 	for name, republish := range map[string]stream.Switch{"published": stream.On, "by the broker": stream.Off} {
 		t.Run(name, func(t *testing.T) {
-			_, q := start(t, 3, func(b *stream.Binding) { b.Consumer.RepublishToDLQ = republish })
+			f, q := start(t, 3, func(b *stream.Binding) { b.Consumer.RepublishToDLQ = republish })
 			for range 2 { // looking changes nothing
 				var ids []string
 				err := q.Browse(t.Context(), nil, 2, func(l dlq.Letter) error {
@@ -121,7 +126,7 @@ func TestBothKindsOfLetters(t *testing.T) {
 					if republish == stream.On {
 						want = "no " + l.Message.ID[1:]
 					}
-					if l.Reason != want || l.Queue != "orders.g" || l.Exchange != "orders" || l.RoutingKey != "the.key" || l.Count != 1 || l.Replays != 0 {
+					if l.Reason != want || l.Queue != f.dest+".g" || l.Exchange != f.dest || l.RoutingKey != "the.key" || l.Count != 1 || l.Replays != 0 {
 						t.Errorf("%+v", l)
 					}
 					return nil
@@ -171,7 +176,7 @@ func TestReplay(t *testing.T) {
 	if n, err := q.Replay(t.Context(), dlq.Options{Filter: dlq.ByID("m3"), To: dlq.ToExchange}); n != 1 || err != nil {
 		t.Error(n, err)
 	}
-	if m := f.next(t); m.ID != "m3" || m.Delivery.RoutingKey != "the.key" || m.Delivery.Exchange != "orders" {
+	if m := f.next(t); m.ID != "m3" || m.Delivery.RoutingKey != "the.key" || m.Delivery.Exchange != f.dest {
 		t.Errorf("%+v", m)
 	}
 	if _, err := q.Replay(t.Context(), dlq.Options{Queue: "nowhere"}); !errors.Is(err, dlq.ErrReturned) {
@@ -214,7 +219,7 @@ func TestEditAndPurge(t *testing.T) {
 			}
 			await(t, q, 1)
 			if err := q.Browse(t.Context(), nil, 0, func(l dlq.Letter) error {
-				if l.Queue != "orders.g" || l.Exchange != "orders" || l.RoutingKey != "the.key" || l.Reason == "" {
+				if l.Queue != f.dest+".g" || l.Exchange != f.dest || l.RoutingKey != "the.key" || l.Reason == "" {
 					t.Errorf("%+v", l)
 				}
 				return nil

@@ -18,6 +18,27 @@ func TestConformance(t *testing.T) {
 	streamtest.Run(t, func(t *testing.T) stream.Binder { return newBinder(t, url) })
 }
 
+// The same with replicated queues wherever they can be.
+func TestConformanceOnQuorumQueues(t *testing.T) {
+	url := brokerURL(t)
+	streamtest.Run(t, func(t *testing.T) stream.Binder {
+		b, err := rabbit.New(rabbit.Config{
+			Addresses: []string{url}, ConnectionName: t.Name(), Logger: slog.New(slog.DiscardHandler),
+			Customize: func(_ stream.Binding, topology *rabbit.Topology) {
+				for _, q := range topology.Queues {
+					if q.Durable && q.Args["x-max-priority"] == nil {
+						q.Args["x-queue-type"] = "quorum"
+					}
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	})
+}
+
 func newBinder(t *testing.T, addresses ...string) *rabbit.Binder {
 	t.Helper()
 	b, err := rabbit.New(rabbit.Config{Addresses: addresses, ConnectionName: t.Name(), Logger: slog.New(slog.DiscardHandler)})
