@@ -24,6 +24,9 @@ import (
 	"github.com/warren-mq/warren/libs/telemetry"
 )
 
+// APIVersion is that of the HTTP APIs: it changes when something breaks.
+const APIVersion = "1.0.0"
+
 // Service is one service, assembled but not running.
 type Service struct {
 	Core
@@ -59,7 +62,7 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 	s.Ready["broker"] = s.app.Ready
 	s.Ready["database"] = s.DB.Reader.PingContext
 	s.Server = httpserver.New(httpserver.Config{
-		Service: cfg.Service, Address: cfg.Address, TraceBaseURL: cfg.TraceURL, Ready: s.Ready, Logger: s.Log,
+		Service: cfg.Service, Version: APIVersion, Address: cfg.Address, TraceBaseURL: cfg.TraceURL, Ready: s.Ready, Logger: s.Log,
 		Details: func() any { return s.app.Health() }, Streams: eventStream,
 	})
 	return s, nil

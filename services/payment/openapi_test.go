@@ -1,0 +1,13 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/warren-mq/warren/services/internal/contract"
+)
+
+func TestOpenAPI(t *testing.T) {
+	contract.CheckAPI(t, "payment", func(api huma.API) { routes(api, nil) })
+}
