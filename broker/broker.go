@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -100,6 +101,11 @@ type Config struct {
 	MetricsTop    int
 	MetricsQueues string
 
+	// MetricsListen is an address that serves the metrics and nothing else, for scrapers that
+	// look for them where RabbitMQ has them, on port 15692; "": none. HTTPListen has them
+	// anyway.
+	MetricsListen string
+
 	// MemtableBytes is how much of the messages is kept in memory, besides the log, until
 	// it is written to files of its own: 32 MiB. Messages that are taken before that are
 	// written once.
@@ -107,6 +113,8 @@ type Config struct {
 	// GroupsPerNode is the number of placement groups for each node; 16.
 	GroupsPerNode int
 	Logger        *slog.Logger
+	// LogLevel is the least level that Logger logs, if operators may change it.
+	LogLevel *slog.LevelVar
 
 	// SegmentBytes is the size of the write-ahead log's files, at least three of them: 64 MiB.
 	SegmentBytes int64
@@ -138,6 +146,7 @@ const traceService = "broker"
 const (
 	shutdownTimeout   = 10 * time.Second
 	headerReadTimeout = 5 * time.Second
+	httpIdleTimeout   = 2 * time.Minute
 	readyInterval     = 20 * time.Millisecond
 	// drainNotice is how long proxies have to see that a node goes into maintenance.
 	drainNotice = 2 * time.Second
@@ -177,6 +186,8 @@ type Node struct {
 	certs   *certs.Source
 	proxies []netip.Prefix
 	httpL   net.Listener
+	scrapeL net.Listener // of the metrics alone; nil: none
+	logs    atomic.Pointer[node.Node]
 	rejoin  string // peer address of a member of the cluster to move to
 	killed  bool
 	restart chan struct{} // closed when rejoin is set
@@ -188,6 +199,7 @@ type Node struct {
 func New(cfg Config) (*Node, error) {
 	cfg.setDefaults()
 	n := &Node{cfg: cfg}
+	n.cfg.Logger = publishing(cfg.Logger, &n.logs)
 	err := n.prepare()
 	if err == nil && cfg.Definitions != "" {
 		if n.definitions, err = os.ReadFile(cfg.Definitions); err != nil {
@@ -210,7 +222,7 @@ func New(cfg Config) (*Node, error) {
 		err = n.open()
 	}
 	if err != nil {
-		return nil, errors.Join(err, n.closeListeners(n.httpL))
+		return nil, errors.Join(err, n.closeListeners(n.httpL, n.scrapeL))
 	}
 	return n, nil
 }
@@ -235,7 +247,7 @@ func (n *Node) open() error {
 		return err
 	}
 	sc := server.Defaults()
-	sc.Version, sc.ClusterName, sc.Logger = Version, "warren", c.Logger.With("node", c.Name)
+	sc.Version, sc.ClusterName, sc.Logger = Version, inner.ClusterName, c.Logger.With("node", c.Name)
 	sc.ConnectionsMax, sc.ConsumersMax, sc.TrustedProxies = c.ConnectionsMax, c.ConsumersMax, n.proxies
 	if c.MessageBytesMax > 0 {
 		sc.MessageBytesMax = c.MessageBytesMax
@@ -254,6 +266,7 @@ func (n *Node) open() error {
 	defer n.mu.Unlock()
 	n.inner, n.amqp, n.restart, n.rejoin = inner, amqp, make(chan struct{}), ""
 	n.cfg.PeerListen, n.cfg.PeerAdvertise = inner.PeerListen(), inner.PeerAddr()
+	n.logs.Store(inner)
 	return nil
 }
 
@@ -271,6 +284,9 @@ func (n *Node) TLSAddr() string { return n.cfg.TLS.Listen }
 
 // HTTPAddr returns the address for tools.
 func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }
+
+// MetricsAddr returns the address that serves metrics alone, "" if there is none.
+func (n *Node) MetricsAddr() string { return n.cfg.MetricsListen }
 
 // PeerAddr returns the address for other nodes.
 func (n *Node) PeerAddr() string { return n.current().PeerAddr() }
@@ -320,9 +336,13 @@ func (n *Node) Run(ctx context.Context) error {
 		tasks.Go(func() { n.define(ctx) })
 	}
 	pages := management.New(api{n}, management.Config{Logger: n.cfg.Logger, GuestRemote: n.cfg.GuestRemote, Metrics: n.metrics, Done: ctx.Done()})
-	api := &http.Server{Handler: pages, ReadHeaderTimeout: headerReadTimeout}
-	served := make(chan error, 1)
-	go func() { served <- api.Serve(n.httpL) }()
+	servers := []*http.Server{{Handler: pages, ReadHeaderTimeout: headerReadTimeout, IdleTimeout: httpIdleTimeout}}
+	served := make(chan error, 2)
+	go func() { served <- servers[0].Serve(n.httpL) }()
+	if n.scrapeL != nil {
+		servers = append(servers, &http.Server{Handler: n.metrics, ReadHeaderTimeout: headerReadTimeout, IdleTimeout: httpIdleTimeout})
+		go func() { served <- servers[1].Serve(n.scrapeL) }()
+	}
 	var err error
 	for {
 		err = n.serve(ctx)
@@ -339,14 +359,18 @@ func (n *Node) Run(ctx context.Context) error {
 	cancel()
 	stop, cancelStop := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancelStop()
-	err = errors.Join(err, api.Shutdown(stop))
+	for _, s := range servers {
+		err = errors.Join(err, s.Shutdown(stop))
+	}
 	if n.tracer != nil {
 		if e := n.tracer.Shutdown(stop); e != nil {
 			n.cfg.Logger.Warn("the last spans are lost", "error", e)
 		}
 	}
-	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
-		err = errors.Join(err, fmt.Errorf("management API: %w", e))
+	for range servers {
+		if e := <-served; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, fmt.Errorf("HTTP: %w", e))
+		}
 	}
 	return err
 }
@@ -371,7 +395,7 @@ func (n *Node) serve(ctx context.Context) error {
 	if waiting {
 		<-accepted
 	}
-	_ = n.closeListeners(nil) // Serve may have closed them
+	_ = n.closeListeners() // Serve may have closed them
 	n.mu.Lock()
 	killed := n.killed
 	n.mu.Unlock()
@@ -398,7 +422,7 @@ func (n *Node) serveClients(ctx context.Context) error {
 		for err := n.inner.Ready(); err != nil; err = n.inner.Ready() {
 			if listening && n.inner.Drained() {
 				listening = false
-				_ = n.closeListeners(nil) // Serve may have closed them
+				_ = n.closeListeners() // Serve may have closed them
 			}
 			if ctx.Err() != nil {
 				return nil
@@ -452,7 +476,7 @@ func (n *Node) reopen(peer string) error {
 	}
 	n.cfg.Join, n.cfg.Peers = peer, nil
 	if err := n.listenAMQP(); err != nil {
-		return errors.Join(err, n.closeListeners(nil))
+		return errors.Join(err, n.closeListeners())
 	}
 	return n.open()
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/node"
@@ -14,6 +15,9 @@ func (a api) Node() *node.Node { return a.n.current() }
 
 // SetLimits implements management.Broker.
 func (a api) SetLimits(memory, diskFree uint64) { a.n.SetLimits(memory, diskFree) }
+
+// LogLevel implements management.Broker.
+func (a api) LogLevel() *slog.LevelVar { return a.n.cfg.LogLevel }
 
 // Stop implements management.Broker.
 func (a api) Stop() {

@@ -52,6 +52,12 @@ func (n *Node) prepare() (err error) {
 	}
 	// A restart on the same ports must not take others.
 	c.HTTPListen = n.httpL.Addr().String()
+	if c.MetricsListen != "" {
+		if n.scrapeL, err = c.net.Listen(c.MetricsListen); err != nil {
+			return fmt.Errorf("metrics address: %w", err)
+		}
+		c.MetricsListen = n.scrapeL.Addr().String()
+	}
 	if c.AMQPAdvertise == "" {
 		c.AMQPAdvertise = c.Listen
 	}
@@ -91,10 +97,10 @@ func (n *Node) listenAMQP() (err error) {
 	return nil
 }
 
-// closeListeners closes those for AMQP clients, and another.
-func (n *Node) closeListeners(other net.Listener) error {
+// closeListeners closes those for AMQP clients, and others.
+func (n *Node) closeListeners(others ...net.Listener) error {
 	var errs []error
-	for _, l := range [...]net.Listener{n.amqpL, n.tlsL, other} {
+	for _, l := range append(others, n.amqpL, n.tlsL) {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}

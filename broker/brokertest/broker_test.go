@@ -19,15 +19,7 @@ const deadline = 20 * time.Second
 
 func dial(t *testing.T, url string) *amqp.Channel {
 	t.Helper()
-	c, err := amqp.Dial(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	ch, err := c.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, ch := brokertest.Dial(t, url)
 	return ch
 }
 

@@ -250,6 +250,9 @@ func (n *Node) TLSAddr() string { return n.b.TLSAddr() }
 // HTTPAddr returns the address of the node's management API.
 func (n *Node) HTTPAddr() string { return n.cfg.HTTPListen }
 
+// MetricsAddr returns the node's address that serves metrics alone, "" if there is none.
+func (n *Node) MetricsAddr() string { return n.b.MetricsAddr() }
+
 // SetLimits changes the limits in bytes behind the node's memory and disk alarms; 0 is
 // the default.
 func (n *Node) SetLimits(memory, diskFree uint64) {

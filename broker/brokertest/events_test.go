@@ -2,6 +2,8 @@ package brokertest_test
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/warren-mq/warren/broker"
 	"github.com/warren-mq/warren/broker/brokertest"
 )
 
@@ -138,4 +141,37 @@ func TestFirehose(t *testing.T) {
 		t.Errorf("%s: %s", d.RoutingKey, d.Body)
 	case <-time.After(100 * time.Millisecond): // nothing to wait for
 	}
+}
+
+// TestLogLines reads a node's log from the exchange that RabbitMQ has for it, after the
+// level was changed, and sees the cluster's name in what the server tells of itself.
+func TestLogLines(t *testing.T) {
+	level := new(slog.LevelVar)
+	n := brokertest.Start(t, func(c *broker.Config) {
+		c.LogLevel, c.Logger = level, slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: level}))
+	})
+	a := apiOf(t, n)
+	lines := bound(t, dial(t, n.URL()), "amq.rabbitmq.log", "#")
+	a.want(http.StatusNoContent, http.MethodPut, "/api/cluster-name", `{"name":"harbour"}`)
+	d := firstOf(t, lines, func(d *amqp.Delivery) bool { return strings.Contains(string(d.Body), "/api/cluster-name") })
+	if d.RoutingKey != "info" || d.ContentType != "text/plain" || d.Headers["node"] != "broker-1" || !strings.Contains(string(d.Body), "user=guest") {
+		t.Errorf("%s: %s %v", d.RoutingKey, d.Body, d.Headers)
+	}
+	c, _ := brokertest.Dial(t, n.URL())
+	if name := c.Properties["cluster_name"]; name != "harbour" {
+		t.Errorf("the server says that its cluster is %v", name)
+	}
+	a.want(http.StatusNoContent, http.MethodPut, "/api/cluster/log-level", `{"level":"error"}`)
+	a.want(http.StatusOK, http.MethodGet, "/api/cluster/log-level", "", `"level":"error"`)
+	a.want(http.StatusNoContent, http.MethodPut, "/api/cluster-name", `{"name":"unheard"}`)
+	a.want(http.StatusBadRequest, http.MethodPut, "/api/cluster/log-level", `{"level":"loud"}`, "there are alert")
+	a.want(http.StatusNoContent, http.MethodPut, "/api/cluster/log-level", `{"level":"Warning"}`)
+	a.want(http.StatusNoContent, http.MethodPut, "/api/cluster/log-level", `{"level":"debug"}`)
+	a.want(http.StatusCreated, http.MethodPut, "/api/users/last", `{"password":"p","tags":""}`)
+	firstOf(t, lines, func(d *amqp.Delivery) bool {
+		if strings.Contains(string(d.Body), "unheard") {
+			t.Errorf("logged below the level: %s", d.Body)
+		}
+		return strings.Contains(string(d.Body), "/api/users/last")
+	})
 }

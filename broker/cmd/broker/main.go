@@ -63,6 +63,7 @@ type runCmd struct {
 	Traces        string        `help:"OTLP/HTTP address for the broker's own spans of sampled messages, such as http://127.0.0.1:4318; empty: none." env:"WARREN_TRACES"`
 	MetricsTop    int           `help:"Of how many queues, those with the most messages, the metrics tell one by one; -1: of none." default:"20" env:"WARREN_METRICS_TOP"`
 	MetricsQueues string        `help:"Expression of names of queues of which the metrics always tell." env:"WARREN_METRICS_QUEUES"`
+	MetricsListen string        `name:"metrics" help:"Address that serves metrics and nothing else, such as 127.0.0.1:15692, where RabbitMQ has them; empty: none (--http has them anyway)." env:"WARREN_METRICS"`
 	Memtable      size          `name:"memtable-size" help:"Messages kept in memory, besides the log, until they are written to files of their own." default:"32MiB" env:"WARREN_MEMTABLE_SIZE"`
 	MessageMax    size          `name:"max-message-size" help:"Largest message body." default:"16MiB" env:"WARREN_MAX_MESSAGE_SIZE"`
 	AckTimeout    time.Duration `name:"consumer-timeout" help:"How long a delivery may wait for its acknowledgement; 0: for ever." default:"30m" env:"WARREN_CONSUMER_TIMEOUT"`
@@ -130,7 +131,7 @@ func explain(err error) error {
 		return err
 	}
 	for prefix, flag := range map[string]string{
-		"AMQP ": "--amqp or WARREN_AMQP", "AMQPS ": "--amqp-tls or WARREN_AMQP_TLS", "HTTP": "--http or WARREN_HTTP", "peer": "--peer or WARREN_PEER",
+		"AMQP ": "--amqp or WARREN_AMQP", "AMQPS ": "--amqp-tls or WARREN_AMQP_TLS", "HTTP": "--http or WARREN_HTTP", "metrics": "--metrics or WARREN_METRICS", "peer": "--peer or WARREN_PEER",
 	} {
 		if strings.HasPrefix(err.Error(), prefix) {
 			return fmt.Errorf("%w: %w; %s moves it", errUsage, err, flag)
@@ -140,7 +141,7 @@ func explain(err error) error {
 }
 
 func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
-	var level slog.Level
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(r.LogLevel)); err != nil {
 		return broker.Config{}, fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -152,7 +153,7 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 	cfg := broker.Config{
 		Name: r.Name, DataDir: r.Data, Listen: r.Amqp, HTTPListen: r.Http, PeerListen: r.Peer,
 		PeerAdvertise: r.PeerAdvertise, AMQPAdvertise: r.AmqpAdvertise, HTTPAdvertise: r.HttpAdvertise,
-		Peers: r.Peers, Join: r.Join, GuestPassword: r.GuestPassword, GuestRemote: r.GuestRemote, Logger: slog.New(h),
+		Peers: r.Peers, Join: r.Join, GuestPassword: r.GuestPassword, GuestRemote: r.GuestRemote, Logger: slog.New(h), LogLevel: level,
 		TLS: broker.TLS{
 			Listen: r.AmqpTls, Cert: r.TlsCert, Key: r.TlsKey, CA: r.TlsCa, Verify: r.TlsVerify, Min: r.TlsMin, Login: r.TlsLogin,
 		},
@@ -162,6 +163,7 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 		Traces:        r.Traces,
 		MetricsTop:    r.MetricsTop,
 		MetricsQueues: r.MetricsQueues,
+		MetricsListen: r.MetricsListen,
 		MemtableBytes: int64(r.Memtable), MessageBytesMax: int(r.MessageMax), ConsumerTimeout: r.AckTimeout,
 		ConnectionsMax: r.ConnectionMax, ChannelsMax: r.ChannelMax, ConsumersMax: r.ConsumerMax, VHostsMax: r.VhostMax,
 	}
@@ -176,7 +178,10 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 	if len(r.Peers) > 0 && r.Join != "" {
 		return cfg, fmt.Errorf("%w: --peers and --join exclude each other", errUsage)
 	}
-	for flag, addr := range map[string]string{"--amqp": r.Amqp, "--http": r.Http, "--peer": r.Peer} {
+	for flag, addr := range map[string]string{"--amqp": r.Amqp, "--http": r.Http, "--peer": r.Peer, "--metrics": r.MetricsListen} {
+		if flag == "--metrics" && addr == "" {
+			continue
+		}
 		if _, _, err := net.SplitHostPort(addr); err != nil {
 			return cfg, fmt.Errorf("%w: %s %q: want host:port: %w", errUsage, flag, addr, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -30,8 +31,15 @@ type node struct{ name, addr string }
 
 // apiError is what a node answered.
 type apiError struct {
+	status  int
 	reason  string
 	refused []refusal // entries of an import
+}
+
+// retriable reports whether a node may answer otherwise in a moment.
+func retriable(err error) bool {
+	var e *apiError
+	return !errors.As(err, &e) || e.status == http.StatusServiceUnavailable
 }
 
 // Error returns the reason.
@@ -115,7 +123,7 @@ func (c *client) callNode(ctx context.Context, n node, method, path string, body
 		if problem.Detail != "" {
 			problem.Reason = problem.Detail
 		}
-		return true, &apiError{strings.ReplaceAll(problem.Reason, "\n\n", ": "), problem.Refused}
+		return true, &apiError{resp.StatusCode, strings.ReplaceAll(problem.Reason, "\n\n", ": "), problem.Refused}
 	}
 	if out == nil || len(b) == 0 {
 		return true, nil

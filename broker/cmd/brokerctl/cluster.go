@@ -216,7 +216,8 @@ func (s *session) awaitLeft(name string) error {
 }
 
 type growCmd struct {
-	Node string `arg:"" help:"Name of the node."`
+	Node     string `arg:"" help:"Name of the node."`
+	Strategy string `arg:"" optional:"" enum:"all,even" default:"all" help:"all or even: the same here, the node gets its share."`
 }
 
 // Run implements the command.

@@ -116,6 +116,15 @@ type cli struct {
 	SetMemory             setMemoryCmd             `cmd:"" name:"set_vm_memory_high_watermark" help:"Set the node's memory alarm: a share, or absolute BYTES."`
 	SetDisk               setDiskCmd               `cmd:"" name:"set_disk_free_limit" help:"Set the node's disk alarm: BYTES."`
 	Stop                  stopCmd                  `cmd:"" name:"stop" aliases:"shutdown" help:"Stop the node that -n names, in order."`
+	SetLogLevel           setLogLevelCmd           `cmd:"" name:"set_log_level" help:"Say what the node logs until it is started again: [CATEGORY] LEVEL."`
+	ConsumeEvents         consumeEventsCmd         `cmd:"" name:"consume_event_stream" help:"Print what happens in the cluster, one line of JSON each."`
+	EnableFeature         enableFeatureCmd         `cmd:"" name:"enable_feature_flag" help:"Turn a feature flag on, which it is."`
+	MessageSizes          messageSizesCmd          `cmd:"" name:"message_size_stats" help:"Show how large the messages were."`
+	MaybeStuck            maybeStuckCmd            `cmd:"" name:"maybe_stuck" help:"Show what does not answer, or waits for a disk."`
+	ForceBoot             noneSuchCmd              `cmd:"" name:"force_boot" hidden:""`
+	Rename                noneSuchCmd              `cmd:"" name:"rename_cluster_node" hidden:""`
+	RotateLogs            noneSuchCmd              `cmd:"" name:"rotate_logs" hidden:""`
+	UpdateNodes           noneSuchCmd              `cmd:"" name:"update_cluster_nodes" hidden:""`
 	Reset                 resetCmd                 `cmd:"" name:"reset" aliases:"force_reset" hidden:""`
 	Completion            completionCmd            `cmd:"" name:"completion" help:"Print a script that completes commands: bash, zsh or fish."`
 
@@ -124,15 +133,19 @@ type cli struct {
 	CloseAllUserConnections closeUserConnectionsCmd `cmd:"" name:"close_all_user_connections" help:"Close all connections of a user: USER REASON."`
 	CloseConnection         closeConnectionCmd      `cmd:"" name:"close_connection" help:"Close a client connection: NAME REASON."`
 
-	JoinCluster  joinClusterCmd  `cmd:"" name:"join_cluster" help:"Move the node to the cluster of another node; its own data are given up."`
-	Forget       forgetCmd       `cmd:"" name:"forget_cluster_node" help:"Remove a node from the cluster for good: NODE. Queues that only it had are lost."`
-	Drain        drainCmd        `cmd:"" name:"drain" aliases:"stop_app" help:"Put a node into maintenance: its leaderships and its clients go to others. NODE, or the one that -n names."`
-	Revive       reviveCmd       `cmd:"" name:"revive" aliases:"start_app" help:"End the maintenance of a node."`
-	Grow         growCmd         `cmd:"" name:"grow" help:"Give a node its share of the replicated queues: NODE."`
-	Shrink       shrinkCmd       `cmd:"" name:"shrink" help:"Give the replicated queues of a node to others: NODE."`
-	Rebalance    rebalanceCmd    `cmd:"" name:"rebalance" help:"Spread the leaders of replicated queues now: all, classic or quorum."`
-	QuorumStatus quorumStatusCmd `cmd:"" name:"quorum_status" help:"Show how a replicated queue stands with its members: QUEUE."`
-	AwaitStartup awaitStartupCmd `cmd:"" name:"await_startup" aliases:"wait" help:"Wait until the node can serve clients."`
+	JoinCluster  joinClusterCmd        `cmd:"" name:"join_cluster" help:"Move the node to the cluster of another node; its own data are given up."`
+	Forget       forgetCmd             `cmd:"" name:"forget_cluster_node" help:"Remove a node from the cluster for good: NODE. Queues that only it had are lost."`
+	Drain        drainCmd              `cmd:"" name:"drain" aliases:"stop_app" help:"Put a node into maintenance: its leaderships and its clients go to others. NODE, or the one that -n names."`
+	Revive       reviveCmd             `cmd:"" name:"revive" aliases:"start_app" help:"End the maintenance of a node."`
+	Grow         growCmd               `cmd:"" name:"grow" help:"Give a node its share of the replicated queues: NODE."`
+	Shrink       shrinkCmd             `cmd:"" name:"shrink" help:"Give the replicated queues of a node to others: NODE."`
+	AddMember    addMemberCmd          `cmd:"" name:"add_member" help:"Let a node hold a replicated queue, and the others of its placement group: QUEUE NODE."`
+	DeleteMember deleteMemberCmd       `cmd:"" name:"delete_member" help:"Take a replicated queue from a node: QUEUE NODE."`
+	GrowToCount  growToCountCmd        `cmd:"" name:"grow_to_count" help:"Give replicated queues so many members: COUNT."`
+	Transfer     transferLeadershipCmd `cmd:"" name:"transfer_leadership" help:"Let another member lead a replicated queue, and its placement group: QUEUE NODE. Leaders spread again by themselves, slowly."`
+	Rebalance    rebalanceCmd          `cmd:"" name:"rebalance" help:"Spread the leaders of replicated queues now: all, classic or quorum."`
+	QuorumStatus quorumStatusCmd       `cmd:"" name:"quorum_status" help:"Show how a replicated queue stands with its members: QUEUE."`
+	AwaitStartup awaitStartupCmd       `cmd:"" name:"await_startup" aliases:"wait" help:"Wait until the node can serve clients."`
 }
 
 // session is what a command works with.
@@ -174,6 +187,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	cl, err := newClient(&c)
+	if why := noneSuch[k.Selected().Name]; why != "" {
+		err = fmt.Errorf("%w: %s does not apply here: %s", errUsage, k.Selected().Name, why)
+	}
 	if err == nil {
 		err = k.Run(&session{
 			ctx: ctx, client: cl, in: os.Stdin, out: stdout, err: stderr, terminal: isTerminal(stderr), quiet: c.Quiet || c.Silent, silent: c.Silent,

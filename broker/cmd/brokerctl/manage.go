@@ -141,21 +141,21 @@ type peekCmd struct {
 	Position int `arg:"" optional:"" default:"1" help:"Position from the head of the queue."`
 }
 
-// Run implements the command. The messages before it are fetched and go back.
+// Run implements the command. Nothing is fetched: the message is only looked at.
 func (c *peekCmd) Run(s *session) error {
 	if c.Position < 1 {
 		return fmt.Errorf("%w: peek: position is %d, the first message has 1", errUsage, c.Position)
 	}
 	var list []map[string]any
-	body := map[string]any{"count": c.Position, "ackmode": "ack_requeue_true", "encoding": "auto"}
+	body := map[string]any{"count": 1, "offset": c.Position - 1, "ackmode": "peek", "encoding": "auto"}
 	if err := s.client.call(s.ctx, http.MethodPost, c.path(s)+"/get", body, &list); err != nil {
 		return err
 	}
-	if len(list) < c.Position {
-		return fmt.Errorf("queue '%s' in vhost '%s' has %d messages ready, none at position %d", c.Queue, s.vhost, len(list), c.Position)
+	if len(list) == 0 {
+		return fmt.Errorf("queue '%s' in vhost '%s' has no message ready at position %d", c.Queue, s.vhost, c.Position)
 	}
 	s.heading("Peeking at quorum queue '%s' at position %d ...", c.Queue, c.Position)
-	return s.facts([]string{"exchange", "routing_key", "redelivered", "properties", "payload_bytes", "payload_encoding", "payload"}, list[c.Position-1])
+	return s.facts([]string{"exchange", "routing_key", "redelivered", "properties", "payload_bytes", "payload_encoding", "payload"}, list[0])
 }
 
 type traceOnCmd struct{}

@@ -166,15 +166,7 @@ func TestPagesSortingColumns(t *testing.T) {
 func TestStatistics(t *testing.T) {
 	n := brokertest.Start(t)
 	a := newAPI(t, n)
-	c, err := amqp.Dial(n.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	ch, err := c.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, ch := brokertest.Dial(t, n.URL())
 	if err := ch.Confirm(false); err != nil {
 		t.Fatal(err)
 	}

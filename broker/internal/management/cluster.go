@@ -1,7 +1,11 @@
 package management
 
 import (
+	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 )
@@ -54,48 +58,9 @@ func (h *handler) forget(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-// quorumStatus tells how a replicated queue stands with its members.
-func (h *handler) quorumStatus(w http.ResponseWriter, r *request) error {
-	s, err := h.b.Node().Quorum(r.Context(), param(r, "vhost"), param(r, "name"))
-	if err != nil {
-		return err
-	}
-	members := make([]map[string]any, 0, len(s.Members))
-	for _, m := range s.Members {
-		members = append(members, map[string]any{
-			"node": m.Node, "role": m.Role, "state": m.State, "synced_index": m.Synced, "entries_behind": m.Behind, "percent": m.Percent,
-		})
-	}
-	write(w, http.StatusOK, map[string]any{
-		"placement_group": s.Group, "leader": s.Leader, "term": s.Term, "last_index": s.Last, "commit_index": s.Commit,
-		"last_applied": s.Applied, "members": members,
-	})
-	return nil
-}
-
 // drain puts a node into maintenance (PUT), or ends that (DELETE).
 func (h *handler) drain(w http.ResponseWriter, r *request) error {
 	if err := h.b.Node().Drain(r.Context(), param(r, "node"), r.Method == http.MethodPut); err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// rebalance spreads the leaderships of replicated queues at once.
-func (h *handler) rebalance(w http.ResponseWriter, r *request) error {
-	h.b.Node().Rebalance(r.Context())
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// grow gives a node its share of the replicated queues (PUT), or takes all away (DELETE).
-func (h *handler) grow(w http.ResponseWriter, r *request) error {
-	change := h.b.Node().Grow
-	if r.Method == http.MethodDelete {
-		change = h.b.Node().Shrink
-	}
-	if err := change(r.Context(), param(r, "node")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -118,5 +83,55 @@ func (h *handler) join(w http.ResponseWriter, r *request) error {
 		return fault.New(fault.PreconditionFailed, "%v", err)
 	}
 	w.WriteHeader(http.StatusAccepted)
+	return nil
+}
+
+// levelNone is above all levels that something is logged with.
+const levelNone = slog.LevelError + 100
+
+// logLevels are RabbitMQ's words for levels.
+var logLevels = map[string]slog.Level{
+	"debug": slog.LevelDebug, "info": slog.LevelInfo, "notice": slog.LevelInfo, "warning": slog.LevelWarn, "warn": slog.LevelWarn,
+	"error": slog.LevelError, "critical": slog.LevelError, "alert": slog.LevelError, "emergency": slog.LevelError, "none": levelNone,
+}
+
+func (h *handler) logLevel(w http.ResponseWriter, _ *request) error {
+	level, err := h.levelVar()
+	if err != nil {
+		return err
+	}
+	name := strings.ToLower(level.Level().String())
+	if level.Level() == levelNone {
+		name = "none"
+	}
+	write(w, http.StatusOK, map[string]string{"level": name})
+	return nil
+}
+
+func (h *handler) levelVar() (*slog.LevelVar, error) {
+	if level := h.b.LogLevel(); level != nil {
+		return level, nil
+	}
+	return nil, fault.New(fault.PreconditionFailed, "this node is a part of another program, which says what is logged")
+}
+
+// setLogLevel changes the least level that this node logs, until it is started again.
+func (h *handler) setLogLevel(w http.ResponseWriter, r *request) error {
+	var body struct {
+		Level string `json:"level"`
+	}
+	if err := read(r, &body); err != nil {
+		return err
+	}
+	to, known := logLevels[strings.ToLower(body.Level)]
+	if !known {
+		return fault.New(fault.PreconditionFailed, "level is %q; there are %s", body.Level, strings.Join(slices.Sorted(maps.Keys(logLevels)), ", "))
+	}
+	level, err := h.levelVar()
+	if err != nil {
+		return err
+	}
+	level.Set(to)
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

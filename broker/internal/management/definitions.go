@@ -50,7 +50,7 @@ func (h *handler) definitionRoutes() []route {
 		{http.MethodPost, "/api/definitions", admin, h.importAll},
 		{http.MethodPut, "/api/definitions", admin, h.importAll},
 		{http.MethodGet, "/api/definitions/{vhost}", policy, h.exportVHost},
-		{http.MethodPost, "/api/definitions/{vhost}", policy, h.importVHost},
+		{http.MethodPost, "/api/definitions/{vhost}", admin, h.importVHost},
 	}
 }
 
@@ -58,13 +58,13 @@ func (h *handler) definitionRoutes() []route {
 func Export(s *metadata.State, vhost string) *Definitions {
 	d := &Definitions{
 		RabbitVersion: compatibleVersion, RabbitMQVersion: compatibleVersion, ProductName: "Warren", ProductVersion: Version, Format: "cluster",
-		Explanation: "Definitions of cluster '" + s.ClusterNameOr(clusterNameDefault) + "', exported from Warren " + Version + " (" + runtime.Version() + ")",
+		Explanation: "Definitions of cluster '" + s.NameOfCluster() + "', exported from Warren " + Version + " (" + runtime.Version() + ")",
 	}
 	if vhost != "" {
 		d.Format, d.OriginalVHost = "single_virtual_host", vhost
-		d.Explanation = "Definitions of virtual host '" + vhost + "' of cluster '" + s.ClusterNameOr(clusterNameDefault) + "'"
+		d.Explanation = "Definitions of virtual host '" + vhost + "' of cluster '" + s.NameOfCluster() + "'"
 	} else {
-		d.OriginalCluster = s.ClusterNameOr(clusterNameDefault)
+		d.OriginalCluster = s.NameOfCluster()
 	}
 	add := func(to *[]json.RawMessage, m map[string]any) { *to = append(*to, mustJSON(m)) }
 	d.Parameters, d.Policies, d.Queues, d.Exchanges, d.Bindings = none(), none(), none(), none(), none()

@@ -24,7 +24,6 @@ const (
 	streamInterval = 2 * time.Second
 	streamLifetime = 10 * time.Minute
 	streamsMax     = 256 // of one node
-	eventsShown    = 200
 )
 
 func eventJSON(e *node.Event) map[string]any {
@@ -41,8 +40,9 @@ func (h *handler) listEvents(w http.ResponseWriter, r *request) error {
 			return fmt.Errorf("%w: after is %q, not a time in Unix milliseconds", errBadRequest, text)
 		}
 	}
-	l := h.b.Node().ListEvents(r.Context(), after)
+	l := h.b.Node().ListEvents(r.Context(), nil)
 	partial(w, l.Missing)
+	l.Items = slices.DeleteFunc(l.Items, func(e node.Event) bool { return e.At <= after })
 	slices.Reverse(l.Items)
 	return h.list(w, r, rows{
 		n: len(l.Items), name: func(i int) string { return l.Items[i].Key }, entry: func(i int) map[string]any { return eventJSON(&l.Items[i]) },
@@ -67,18 +67,21 @@ func (h *handler) stream(w http.ResponseWriter, r *request) error {
 	tick := time.NewTicker(streamInterval)
 	defer tick.Stop()
 	watches := r.user.HasTag(monitor.tags...)
-	after := time.Now().UnixMilli()
+	after := map[string]uint64{} // what each node's last event was that the client knows
+	if watches {
+		lastOf(after, h.b.Node().ListEvents(r.Context(), nil).Items)
+	}
 	for {
 		if err := send(w, "overview", h.overviewJSON(discard{}, r, spans{})); err != nil {
 			return nil //nolint:nilerr // the client has gone
 		}
 		if watches {
 			l := h.b.Node().ListEvents(r.Context(), after)
-			list := []map[string]any{}
-			for _, e := range l.Items[max(0, len(l.Items)-eventsShown):] {
-				list = append(list, eventJSON(&e))
-				after = max(after, e.At)
+			list := make([]map[string]any, 0, len(l.Items))
+			for i := range l.Items {
+				list = append(list, eventJSON(&l.Items[i]))
 			}
+			lastOf(after, l.Items)
 			if len(list) > 0 && send(w, "events", list) != nil {
 				return nil
 			}
@@ -95,6 +98,13 @@ func (h *handler) stream(w http.ResponseWriter, r *request) error {
 		case <-r.Context().Done():
 			return nil
 		}
+	}
+}
+
+// lastOf notes the last serial of each node.
+func lastOf(serials map[string]uint64, events []node.Event) {
+	for i := range events {
+		serials[events[i].Node] = events[i].Serial
 	}
 }
 

@@ -30,6 +30,8 @@ type Broker interface {
 	JoinCluster(peer string, force bool) error
 	// SetLimits changes the limits of this node, in bytes, behind its alarms.
 	SetLimits(memory, diskFree uint64)
+	// LogLevel is the least level that this node logs; nil: whoever embeds it says that.
+	LogLevel() *slog.LevelVar
 	// Stop begins an orderly stop of this node.
 	Stop()
 	// CertificateEnd returns until when the AMQP listener's certificate is good; zero:
@@ -127,7 +129,7 @@ func New(b Broker, c Config) http.Handler {
 
 func (h *handler) allRoutes() []route {
 	return slices.Concat(h.clusterRoutes(), h.overviewRoutes(), h.healthRoutes(), h.queueRoutes(), h.exchangeRoutes(), h.bindingRoutes(),
-		h.policyRoutes(), h.parameterRoutes(), h.userRoutes(), h.permissionRoutes(), h.vhostRoutes(), h.connectionRoutes(), h.definitionRoutes(), h.eventRoutes())
+		h.policyRoutes(), h.parameterRoutes(), h.userRoutes(), h.permissionRoutes(), h.vhostRoutes(), h.connectionRoutes(), h.definitionRoutes(), h.eventRoutes(), h.auditRoutes(), h.replicaRoutes())
 }
 
 func (h *handler) clusterRoutes() []route {
@@ -136,6 +138,8 @@ func (h *handler) clusterRoutes() []route {
 		{http.MethodDelete, "/api/cluster/nodes/{node}/groups", admin, h.grow},
 		{http.MethodPost, "/api/cluster/join", admin, h.join},
 		{http.MethodPut, "/api/cluster/limits", admin, h.setLimits},
+		{http.MethodGet, "/api/cluster/log-level", monitor, h.logLevel},
+		{http.MethodPut, "/api/cluster/log-level", admin, h.setLogLevel},
 		{http.MethodPost, "/api/cluster/stop", admin, h.stop},
 		{http.MethodDelete, "/api/cluster/nodes/{node}", admin, h.forget},
 		{http.MethodPut, "/api/cluster/nodes/{node}/maintenance", admin, h.drain},
@@ -202,6 +206,11 @@ func (h *handler) authenticated(need role, f func(http.ResponseWriter, *request)
 			refuse(w, r, notAuthorised, anyUser.refusal)
 			return
 		}
+		if r.Method != http.MethodGet {
+			a := &audited{ResponseWriter: w, status: http.StatusOK}
+			defer h.audit(q, a)
+			w = a
+		}
 		if !q.user.HasTag(need.tags...) {
 			refuse(w, r, notAuthorised, need.refusal)
 			return
@@ -214,15 +223,11 @@ func (h *handler) authenticated(need role, f func(http.ResponseWriter, *request)
 		if r.Method != http.MethodGet {
 			h.view.forget()
 		}
-		if errors.Is(err, errHidden) {
-			refuse(w, r, notAuthorised, "User not authorised to access virtual host")
-			return
-		}
 		switch {
+		case errors.Is(err, errHidden):
+			refuse(w, r, notAuthorised, "User not authorised to access virtual host")
 		case err != nil:
 			h.fail(w, r, err)
-		case r.Method != http.MethodGet && !q.changesNothing:
-			h.log.Info("changed through the management API", "user", name, "method", r.Method, "path", r.URL.Path, "peer", r.RemoteAddr)
 		}
 	}
 }
@@ -331,6 +336,7 @@ func write(w http.ResponseWriter, status int, v any) {
 		status, b = http.StatusInternalServerError, []byte(`{"error":"internal"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("X-Content-Type-Options", "nosniff") // names are in it, which anybody chose
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n'))
 }

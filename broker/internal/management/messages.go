@@ -108,6 +108,37 @@ var ackModes = map[string]struct {
 	"reject_requeue_true": {node.Failed, false}, "reject_requeue_false": {node.Discard, true},
 }
 
+// peekMode is the ackmode that only shows messages: they are not fetched, count as neither
+// delivered nor redelivered, and nothing is settled.
+const peekMode = "peek"
+
+// peekMessages shows messages from a position on.
+func (h *handler) peekMessages(w http.ResponseWriter, r *request, skip, count int, base bool, truncate *number) error {
+	if skip < 0 || skip > node.PeekSkipMax || count > node.PeekMax {
+		return fault.New(fault.PreconditionFailed, "with ackmode peek, count is 1 to %d, and offset 0 to %d", node.PeekMax, node.PeekSkipMax)
+	}
+	var found []node.Delivery
+	err := h.act(r, func(a *node.Actor) (err error) {
+		found, err = a.Peek(r.Context(), param(r, "name"), skip, count)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	ready := 0
+	if q, err := h.findQueue(w, r, false); err == nil {
+		ready = q.Ready
+	}
+	list := make([]map[string]any, 0, len(found))
+	for i := range found {
+		m := messageJSON(&found[i], max(ready-skip-i-1, 0), base, truncate)
+		m["position"] = skip + i + 1
+		list = append(list, m)
+	}
+	write(w, http.StatusOK, list)
+	return nil
+}
+
 // getMessages fetches messages, and settles them as the client says.
 func (h *handler) getMessages(w http.ResponseWriter, r *request) error {
 	var body struct {
@@ -116,6 +147,7 @@ func (h *handler) getMessages(w http.ResponseWriter, r *request) error {
 		Requeue  *flag   `json:"requeue"` // of clients before 3.7
 		Encoding *string `json:"encoding"`
 		Truncate *number `json:"truncate"`
+		Offset   number  `json:"offset"` // peek: how many messages are left out before
 	}
 	if err := h.queueThere(r); err != nil {
 		return err
@@ -135,14 +167,18 @@ func (h *handler) getMessages(w http.ResponseWriter, r *request) error {
 	}
 	mode, ok := ackModes[*body.AckMode]
 	switch {
-	case !ok:
-		return fault.New(fault.PreconditionFailed, "ackmode is %q; allowed are ack_requeue_true, ack_requeue_false, reject_requeue_true and reject_requeue_false", *body.AckMode)
+	case !ok && *body.AckMode != peekMode:
+		return fault.New(fault.PreconditionFailed,
+			"ackmode is %q; allowed are peek, ack_requeue_true, ack_requeue_false, reject_requeue_true and reject_requeue_false", *body.AckMode)
 	case *body.Encoding != "auto" && *body.Encoding != "base64":
 		return fault.New(fault.PreconditionFailed, "encoding is %q; allowed are auto and base64", *body.Encoding)
 	case *body.Count < 1 || *body.Count > getMax:
 		return fault.New(fault.PreconditionFailed, "count is %d; allowed are 1 to %d", *body.Count, getMax)
 	}
 	r.changesNothing = !mode.removed
+	if *body.AckMode == peekMode {
+		return h.peekMessages(w, r, int(body.Offset), int(*body.Count), *body.Encoding == "base64", body.Truncate)
+	}
 	list := []map[string]any{}
 	bytes := 0
 	err := h.act(r, func(a *node.Actor) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/meter"
 	"github.com/warren-mq/warren/broker/internal/node"
 )
 
@@ -21,21 +22,20 @@ func (h *handler) overviewRoutes() []route {
 		{http.MethodGet, "/api/nodes/{node}/memory", monitor, h.nodeMemory},
 		{http.MethodGet, "/api/cluster-name", anyUser, h.clusterName},
 		{http.MethodPut, "/api/cluster-name", admin, h.setClusterName},
+		{http.MethodDelete, "/api/reset", admin, h.reset},
+		{http.MethodDelete, "/api/reset/{node}", admin, h.reset},
 		{http.MethodGet, "/api/extensions", anyUser, h.extensions},
 		{http.MethodGet, "/api/version", anyUser, h.version},
 	}
 }
 
-// What tools that look for RabbitMQ are told: whose API this is.
-const (
-	compatibleVersion  = "4.3.0"
-	clusterNameDefault = "warren"
-)
+// compatibleVersion is what tools that look for RabbitMQ are told: whose API this is.
+const compatibleVersion = "4.3.0"
 
 var exchangeTypes = []string{"direct", "fanout", "headers", "topic", "x-consistent-hash", "x-delayed-message", "x-local-random", "x-modulus-hash", "x-random"}
 
 func (h *handler) nameOfCluster() (name string) {
-	h.b.Node().View(func(s *metadata.State) { name = s.ClusterNameOr(clusterNameDefault) })
+	h.b.Node().View(func(s *metadata.State) { name = s.NameOfCluster() })
 	return name
 }
 
@@ -73,6 +73,7 @@ func (h *handler) sums(t totals) (s sums) {
 		s.histograms.Queued.Merge(&n.Histograms.Queued)
 		s.histograms.Replicate.Merge(&n.Histograms.Replicate)
 		s.histograms.Sync.Merge(&n.Histograms.Sync)
+		s.histograms.Size.Merge(&n.Histograms.Size)
 	}
 	return s
 }
@@ -171,6 +172,7 @@ func (h *handler) overviewJSON(w http.ResponseWriter, r *request, sp spans) map[
 			"replication": latency(s.histograms.Replicate.Quantile), "sync": latency(s.histograms.Sync.Quantile),
 		},
 	}
+	m["message_sizes"] = sizes(&s.histograms.Size)
 	if len(s.missing) > 0 {
 		m["nodes_missing"] = s.missing
 	}
@@ -182,6 +184,18 @@ func (h *handler) overviewJSON(w http.ResponseWriter, r *request, sp spans) map[
 func latency(quantile func(float64) uint64) map[string]float64 {
 	ms := func(p float64) float64 { return float64(quantile(p)) / 1000 }
 	return map[string]float64{"p50_ms": ms(0.5), "p95_ms": ms(0.95), "p99_ms": ms(0.99)}
+}
+
+// sizes tells how many of the messages published since the nodes started had bodies of how
+// many bytes; sizes that none had are left out.
+func sizes(s *meter.Snapshot) []map[string]any {
+	list, all := []map[string]any{}, s.Count()
+	for i, n := range s.N {
+		if n > 0 {
+			list = append(list, map[string]any{"size_below": uint64(1) << i, "count": n, "percent": round(100 * float64(n) / float64(all))})
+		}
+	}
+	return list
 }
 
 // listeners returns where the nodes listen, as far as the cluster knows.
@@ -292,6 +306,14 @@ func (h *handler) setClusterName(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	return h.apply(w, r, metadata.Command{GlobalSet: &metadata.GlobalSet{Name: metadata.ClusterName, Value: mustJSON(*body.Name)}})
+}
+
+// reset drops what answers are made of, as every change does anyway.
+func (h *handler) reset(w http.ResponseWriter, r *request) error {
+	r.changesNothing = true
+	h.view.forget()
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 func (h *handler) extensions(w http.ResponseWriter, _ *request) error {

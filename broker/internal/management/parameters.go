@@ -18,12 +18,12 @@ func (h *handler) parameterRoutes() []route {
 		{http.MethodGet, "/api/parameters/{component}", policy, h.parameters},
 		{http.MethodGet, "/api/parameters/{component}/{vhost}", policy, h.parameters},
 		{http.MethodGet, one, policy, h.parameter},
-		{http.MethodPut, one, policy, h.setParameter},
-		{http.MethodDelete, one, policy, h.clearParameter},
+		{http.MethodPut, one, admin, h.setParameter},
+		{http.MethodDelete, one, admin, h.clearParameter},
 		{http.MethodGet, "/api/global-parameters", policy, h.globals},
 		{http.MethodGet, global, policy, h.global},
-		{http.MethodPut, global, policy, h.setGlobal},
-		{http.MethodDelete, global, policy, h.clearGlobal},
+		{http.MethodPut, global, admin, h.setGlobal},
+		{http.MethodDelete, global, admin, h.clearGlobal},
 		{http.MethodGet, "/api/feature-flags", admin, h.featureFlags},
 		{http.MethodPut, "/api/feature-flags/{name}/enable", admin, h.enableFeature},
 		{http.MethodGet, "/api/deprecated-features", admin, h.nothing},
@@ -104,7 +104,7 @@ func (h *handler) globalList() []map[string]any {
 	list := []map[string]any{}
 	h.b.Node().View(func(s *metadata.State) {
 		if s.Globals[metadata.ClusterName] == nil {
-			list = append(list, map[string]any{"name": metadata.ClusterName, "value": clusterNameDefault})
+			list = append(list, map[string]any{"name": metadata.ClusterName, "value": metadata.ClusterNameDefault})
 		}
 		list = append(list, map[string]any{"name": "internal_cluster_id", "value": "warren-cluster-id-" + s.ClusterID})
 		for _, name := range slices.Sorted(maps.Keys(s.Globals)) {

@@ -24,8 +24,6 @@ func (h *handler) queueRoutes() []route {
 		{http.MethodPost, one + "/get", anyUser, h.getMessages},
 		{http.MethodPost, one + "/move", anyUser, h.moveMessages},
 		{http.MethodPost, one + "/actions", admin, h.queueAction},
-		{http.MethodGet, "/api/queues/quorum/{vhost}/{name}/status", monitor, h.quorumStatus},
-		{http.MethodPost, "/api/rebalance/queues", admin, h.rebalance},
 	}
 }
 

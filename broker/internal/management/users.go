@@ -17,6 +17,8 @@ import (
 func (h *handler) userRoutes() []route {
 	return []route{
 		{http.MethodGet, "/api/whoami", anyUser, h.whoami},
+		{http.MethodGet, "/api/auth", anyUser, h.howToLogIn},
+		{http.MethodGet, "/api/auth/attempts/{node}", monitor, h.attempts},
 		{http.MethodGet, "/api/users", admin, h.users},
 		{http.MethodGet, "/api/users/without-permissions", admin, h.usersWithoutPermissions},
 		{http.MethodPost, "/api/users/bulk-delete", admin, h.deleteUsers},
@@ -101,6 +103,24 @@ func userJSON(u *metadata.User) map[string]any {
 func (h *handler) whoami(w http.ResponseWriter, r *request) error {
 	write(w, http.StatusOK, map[string]any{"name": r.user.Name, "tags": notNil(r.user.Tags), "is_internal_user": true})
 	return nil
+}
+
+// howToLogIn tells tools that look for it that there is no OAuth.
+func (h *handler) howToLogIn(w http.ResponseWriter, _ *request) error {
+	write(w, http.StatusOK, map[string]any{"oauth_enabled": false})
+	return nil
+}
+
+// attempts counts the logins of a node.
+func (h *handler) attempts(w http.ResponseWriter, r *request) error {
+	t, known := h.allTotals(r.Context()).nodes[param(r, "node")]
+	if !known {
+		return fault.New(fault.NotFound, "no node '%s' in the cluster, or it does not answer", param(r, "node"))
+	}
+	good, bad := t.Churn.LoginsGood, t.Churn.LoginsBad
+	return h.list(w, r, ready([]map[string]any{{
+		"protocol": "amqp091", "auth_attempts": good + bad, "auth_attempts_succeeded": good, "auth_attempts_failed": bad,
+	}}))
 }
 
 // allUsers returns those that fit, by name.

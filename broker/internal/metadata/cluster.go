@@ -46,6 +46,13 @@ type (
 	NodeGrow   struct{ Name string }
 )
 
+// GroupMember adds a node to those that should hold a group, or takes it out.
+type GroupMember struct {
+	ID     uint64
+	Name   string
+	Remove bool
+}
+
 // GroupVoters is a group's leader's word on who holds it. The topology's own group has
 // an id below those of the placement groups.
 type GroupVoters struct {
@@ -215,6 +222,24 @@ func (s *State) groupsSet(groups []*Group) {
 		}
 		s.changed(Change{Kind: GroupSet, Group: g.ID})
 	}
+}
+
+func (s *State) groupMember(c *GroupMember) *fault.Error {
+	g := s.Groups[c.ID]
+	if g == nil || s.Nodes[c.Name] == nil {
+		return fault.New(fault.NotFound, "no node '%s' in the cluster, or no placement group %d", c.Name, c.ID)
+	}
+	i := slices.Index(g.Members, c.Name)
+	switch {
+	case c.Remove && i >= 0:
+		g.Members = slices.Delete(slices.Clone(g.Members), i, i+1)
+	case !c.Remove && i < 0:
+		g.Members = append(slices.Clone(g.Members), c.Name)
+	default:
+		return nil
+	}
+	s.changed(Change{Kind: GroupSet, Group: c.ID})
+	return nil
 }
 
 // replaceMember gives the groups of a node to others: each to one of nodes that is no

@@ -17,6 +17,7 @@ type Command struct {
 	NodeDrain       *NodeDrain       `json:",omitempty"`
 	NodeShrink      *NodeShrink      `json:",omitempty"`
 	NodeGrow        *NodeGrow        `json:",omitempty"`
+	GroupMember     *GroupMember     `json:",omitempty"`
 	GroupsSet       []*Group         `json:",omitempty"`
 	GroupVoters     *GroupVoters     `json:",omitempty"`
 	ExchangeDeclare *ExchangeDeclare `json:",omitempty"`
@@ -80,6 +81,8 @@ func (s *State) Apply(b []byte) Result {
 		r.Fault = s.nodeDrain(c.NodeDrain)
 	case c.NodeShrink != nil:
 		r.Fault = s.nodeShrink(c.NodeShrink)
+	case c.GroupMember != nil:
+		r.Fault = s.groupMember(c.GroupMember)
 	case c.NodeGrow != nil:
 		r.Fault = s.nodeGrow(c.NodeGrow)
 	case c.GroupsSet != nil:

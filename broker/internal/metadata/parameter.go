@@ -51,11 +51,14 @@ func (s *State) globalClear(g *GlobalClear) *fault.Error {
 	return nil
 }
 
-// ClusterNameOr returns the name that the operators gave the cluster, else another.
-func (s *State) ClusterNameOr(other string) string {
+// ClusterNameDefault is what a cluster is called that nobody has named.
+const ClusterNameDefault = "warren"
+
+// NameOfCluster returns the name that the operators gave the cluster, else the default.
+func (s *State) NameOfCluster() string {
 	var name string
 	if json.Unmarshal(s.Globals[ClusterName], &name) != nil {
-		return other
+		return ClusterNameDefault
 	}
 	return name
 }

@@ -237,8 +237,9 @@ func (s *State) addVHost(name string) {
 		s.addExchange(v, &Exchange{Name: x[0], Type: x[1], Durable: true})
 	}
 	s.addExchange(v, &Exchange{Name: "amq.rabbitmq.trace", Type: "topic", Durable: true, Internal: true})
-	if name == "/" { // where the cluster's events are published
+	if name == "/" { // where the cluster's events and the nodes' logs are published
 		s.addExchange(v, &Exchange{Name: "amq.rabbitmq.event", Type: "topic", Durable: true, Internal: true})
+		s.addExchange(v, &Exchange{Name: "amq.rabbitmq.log", Type: "topic", Durable: true, Internal: true})
 	}
 }
 

@@ -33,6 +33,8 @@ type Source interface {
 	// LedQueues returns the queues whose leader is here.
 	LedQueues(ctx context.Context) []node.QueueStatus
 	ConnectionsHere() []node.ConnectionStatus
+	ExchangesHere() []node.ExchangeCounts
+	RaftSums(ctx context.Context) node.RaftSums
 }
 
 // Config says what is told of single queues.

@@ -53,6 +53,13 @@ var overviewNames = strings.Fields(`
 	rabbitmq_process_max_tcp_sockets rabbitmq_erlang_uptime_seconds
 	rabbitmq_message_size_bytes_bucket rabbitmq_message_size_bytes_sum rabbitmq_message_size_bytes_count`)
 
+// raftNames are those that its dashboard "RabbitMQ-Quorum-Queues-Raft" (11340) asks for, and
+// what they are called since RabbitMQ 4.2.
+var raftNames = strings.Fields(`
+	rabbitmq_identity_info rabbitmq_raft_log_commit_index rabbitmq_raft_log_last_written_index rabbitmq_raft_log_snapshot_index
+	rabbitmq_raft_log_last_applied_index rabbitmq_raft_term_total rabbitmq_raft_entry_commit_latency_seconds
+	rabbitmq_raft_commit_index rabbitmq_raft_last_applied rabbitmq_raft_last_written_index rabbitmq_raft_snapshot_index rabbitmq_raft_commit_latency_seconds`)
+
 var sampleName = regexp.MustCompile(`(?m)^([a-z_]+)(?:\{[^\n]*\})? `)
 
 func names(page string) (all []string) {
@@ -97,15 +104,7 @@ func asked(t *testing.T, file string) (all []string) {
 
 func TestDashboardsFindTheirMetrics(t *testing.T) {
 	n := brokertest.Start(t)
-	c, err := amqp.Dial(n.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	ch, err := c.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, ch := brokertest.Dial(t, n.URL())
 	if _, err := ch.QueueDeclare("q", true, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -113,8 +112,10 @@ func TestDashboardsFindTheirMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	have := names(scrape(t, n, "/metrics"))
-	for what, want := range map[string][]string{"RabbitMQ-Overview": overviewNames, "ours": asked(t, "../../../deploy/grafana/warren.json")} {
-		if len(want) < 20 {
+	for what, want := range map[string][]string{
+		"RabbitMQ-Overview": overviewNames, "RabbitMQ-Quorum-Queues-Raft": raftNames, "ours": asked(t, "../../../deploy/grafana/warren.json"),
+	} {
+		if len(want) < 12 {
 			t.Errorf("%s asks for %d metrics only", what, len(want))
 		}
 		for _, name := range want {
@@ -143,14 +144,7 @@ func value(t *testing.T, page, sample string) float64 {
 
 func TestValues(t *testing.T) {
 	n := brokertest.Start(t)
-	c, err := amqp.Dial(n.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ch, err := c.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, ch := brokertest.Dial(t, n.URL())
 	if err := ch.Confirm(false); err != nil {
 		t.Fatal(err)
 	}
@@ -201,15 +195,7 @@ func TestValues(t *testing.T) {
 
 func TestQueuesOneByOneAreBounded(t *testing.T) {
 	n := brokertest.Start(t, func(c *broker.Config) { c.MetricsTop, c.MetricsQueues = 2, "^vip" })
-	c, err := amqp.Dial(n.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() })
-	ch, err := c.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, ch := brokertest.Dial(t, n.URL())
 	for i := range 6 {
 		name := fmt.Sprintf("q%d", i)
 		if i == 5 {
@@ -251,5 +237,57 @@ func TestQueuesOneByOneAreBounded(t *testing.T) {
 	}
 	if page := scrape(t, n, "/metrics/memory-breakdown"); !strings.Contains(page, "rabbitmq_memory_rss_bytes") {
 		t.Error(page)
+	}
+}
+
+// TestAPortOfTheirOwn serves the metrics, and nothing else, where RabbitMQ has them.
+func TestAPortOfTheirOwn(t *testing.T) {
+	n := brokertest.Start(t, func(c *broker.Config) { c.MetricsListen = "127.0.0.1:0" })
+	c, ch := brokertest.Dial(t, n.URL())
+	for range 3 {
+		if err := ch.PublishWithContext(t.Context(), "amq.fanout", "", false, false, amqp.Publishing{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ch.QueueDeclare("", false, false, true, false, nil); err != nil { // behind the publishes
+		t.Fatal(err)
+	}
+	read := func(path string) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.MetricsAddr()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		b, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(b)
+	}
+	for path, sample := range map[string]string{
+		"/metrics":            "rabbitmq_exchange_messages_published_total",
+		"/metrics/per-object": `rabbitmq_exchange_messages_published_total{exchange="amq.fanout",vhost="/"}`,
+		"/metrics/detailed?family=exchange_metrics&vhost=/": `rabbitmq_detailed_exchange_messages_published_total{exchange="amq.fanout",vhost="/"}`,
+	} {
+		status, page := read(path)
+		if status != http.StatusOK || value(t, page, sample) != 3 {
+			t.Errorf("%s: %d", path, status)
+		}
+		endpoint := strings.Fields(strings.NewReplacer("/metrics/", "", "/metrics", "aggregated", "?", " ").Replace(path))[0]
+		if !strings.Contains(page, `rabbitmq_endpoint="`+endpoint+`"`) {
+			t.Errorf("%s does not say that it is %s", path, endpoint)
+		}
+	}
+	for _, path := range []string{"/", "/api/overview", "/app.js"} {
+		if status, _ := read(path); status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, status)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -15,22 +16,24 @@ const compatibleVersion = "4.3.0"
 
 // aggregated is the main page: the sums of this node, and its largest queues.
 func (x *collector) aggregated() {
-	x.identity()
+	x.identity("aggregated")
 	queues := x.queues()
 	x.totals(queues)
 	x.global()
 	x.machine()
 	x.latencies()
+	x.raft()
+	x.exchanges("rabbitmq_", false)
 	for _, q := range x.told(queues) {
 		x.queue("warren_queue_", &q)
 	}
 }
 
-func (x *collector) identity() {
+func (x *collector) identity(endpoint string) {
 	name := ""
-	x.n.View(func(s *metadata.State) { name = s.ClusterNameOr("warren") })
+	x.n.View(func(s *metadata.State) { name = s.NameOfCluster() })
 	x.gauge("rabbitmq_identity_info", "The node and its cluster", 1, "rabbitmq_node", x.n.Name(), "rabbitmq_cluster", name,
-		"rabbitmq_cluster_permanent_id", "warren-cluster-id-"+x.n.ClusterID(), "rabbitmq_endpoint", "aggregated")
+		"rabbitmq_cluster_permanent_id", "warren-cluster-id-"+x.n.ClusterID(), "rabbitmq_endpoint", endpoint)
 	x.gauge("rabbitmq_build_info", "The broker's version, and whose metrics these are", 1, "rabbitmq_version", compatibleVersion, "prometheus_client_version", "1.23.2",
 		"prometheus_plugin_version", compatibleVersion, "erlang_version", runtime.Version(), "product_name", "Warren", "product_version", x.version)
 }
@@ -198,9 +201,11 @@ func (x *collector) queue(prefix string, q *node.QueueStatus) {
 	}
 }
 
-// perObject tells of queues one by one, and of nothing else that the main page sums up.
+// perObject tells of queues and exchanges one by one, and of nothing else that the main
+// page sums up.
 func (x *collector) perObject(prefix string) {
-	x.identity()
+	x.identity("per-object")
+	x.exchanges(prefix, true)
 	for _, q := range x.told(x.queues()) {
 		x.queue(prefix+"queue_", &q)
 	}
@@ -212,11 +217,16 @@ const (
 	familyConsumers   = "queue_consumer_count"
 	familyConnections = "connection_coarse_metrics"
 	familyChannels    = "channel_queue_metrics"
+	familyExchanges   = "exchange_metrics"
 )
 
 // detailed tells of what families were asked for.
 func (x *collector) detailed(families []string) {
 	const prefix = "rabbitmq_detailed_"
+	x.identity("detailed")
+	if slices.Contains(families, familyExchanges) {
+		x.exchanges(prefix, true)
+	}
 	if slices.Contains(families, familyQueues) || slices.Contains(families, familyConsumers) {
 		for _, q := range x.told(x.queues()) {
 			x.queue(prefix+"queue_", &q)
@@ -243,9 +253,65 @@ func (x *collector) detailed(families []string) {
 	}
 }
 
+// exchanges tells what clients of this node published to exchanges: of all together, or of
+// each, those with the most messages, and at most objectsMax.
+func (x *collector) exchanges(prefix string, each bool) {
+	all := slices.DeleteFunc(x.n.ExchangesHere(), func(e node.ExchangeCounts) bool { return x.vhosts != nil && !slices.Contains(x.vhosts, e.VHost) })
+	slices.SortFunc(all, func(a, b node.ExchangeCounts) int {
+		return cmp.Or(cmp.Compare(b.In, a.In), cmp.Compare(a.VHost+a.Name, b.VHost+b.Name))
+	})
+	tell := func(e node.ExchangeCounts, labels ...string) {
+		x.counter(prefix+"exchange_messages_published_total", "Messages published to exchanges by clients of this node", e.In, labels...)
+		x.counter(prefix+"exchange_messages_routed_total", "Queues that they went to", e.Out, labels...)
+	}
+	if !each {
+		var sum node.ExchangeCounts
+		for _, e := range all {
+			sum.In += e.In
+			sum.Out += e.Out
+		}
+		tell(sum)
+		return
+	}
+	for _, e := range all[:min(len(all), objectsMax)] {
+		tell(e, "vhost", e.VHost, "exchange", cmp.Or(e.Name, "amq.default"))
+	}
+}
+
+// raft tells of the replicated logs, under the names that dashboards for RabbitMQ up to 4.1
+// ask for, and those since.
+func (x *collector) raft() {
+	s := x.n.RaftSums(x.ctx)
+	for _, g := range []struct {
+		names [2]string
+		help  string
+		v     uint64
+	}{
+		{[2]string{"log_commit_index", "commit_index"}, "Entries of the replicated logs that are committed", s.Commit},
+		{[2]string{"log_last_applied_index", "last_applied"}, "Entries of the replicated logs that are applied", s.Applied},
+		{[2]string{"log_last_written_index", "last_written_index"}, "Entries of the replicated logs that are written", s.Last},
+		{[2]string{"log_snapshot_index", "snapshot_index"}, "Entries of the replicated logs that are not kept any more, a snapshot has them", s.Trimmed},
+	} {
+		for _, name := range g.names {
+			x.gauge("rabbitmq_raft_"+name, g.help+", summed over the placement groups that the node holds", float64(g.v))
+		}
+	}
+	x.gauge("rabbitmq_raft_entries", "Entries that the node holds, in memory and on disk", float64(s.Last-min(s.Trimmed, s.Last)))
+	x.gauge("rabbitmq_raft_wal_files", "Files of the write-ahead log", float64(x.n.Machine().LogFiles))
+	x.counter("rabbitmq_raft_term_total", "Terms of the placement groups that the node holds, which rise with each election", s.Term)
+	h := x.n.Histograms()
+	mean := 0.0
+	if n := h.Replicate.Count(); n > 0 {
+		mean = float64(h.Replicate.Sum) / float64(n) * microsecond
+	}
+	for _, name := range [...]string{"entry_commit_latency_seconds", "commit_latency_seconds"} {
+		x.gauge("rabbitmq_raft_"+name, "From a proposal to its commit on a majority of the disks, mean since the node started; warren_replication_seconds has all", mean)
+	}
+}
+
 // memory tells where the memory went.
 func (x *collector) memory() {
-	x.identity()
+	x.identity("memory-breakdown")
 	m := x.n.Machine()
 	x.gauge("rabbitmq_memory_rss_bytes", "Resident set", float64(m.MemoryUsed))
 	x.gauge("rabbitmq_memory_heap_bytes", "Objects", float64(m.HeapBytes))

@@ -47,6 +47,9 @@ func (m *shardMachine) Handle(event any) {
 	case blockRequest:
 		m.answerBlock(e)
 		return
+	case peekRequest:
+		m.peek(e)
+		return
 	}
 	if !m.leading {
 		return

@@ -36,6 +36,7 @@ type events struct {
 	serial uint64
 	kept   []Event  // oldest first
 	queue  chan any // Event, topologyEvent, or a func that publishes something
+	budget lineBudget
 }
 
 // topologyEvent is a command that was carried out, as its encoding.
@@ -66,18 +67,22 @@ func (n *Node) keepEvent(key string, fields []message.Field) Event {
 	return e
 }
 
-// eventsHere returns the latest events of this node, of those after a time.
-func (n *Node) eventsHere(after int64) []Event {
+// eventsHere returns the latest events of this node, of those after a serial. One that this
+// run of the node has not come to is of an earlier run.
+func (n *Node) eventsHere(after uint64) []Event {
 	s := &n.events
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, _ := slices.BinarySearchFunc(s.kept, after+1, func(e Event, at int64) int { return cmp.Compare(e.At, at) })
+	if after > s.serial {
+		after = 0
+	}
+	i, _ := slices.BinarySearchFunc(s.kept, after+1, func(e Event, serial uint64) int { return cmp.Compare(e.Serial, serial) })
 	return slices.Clone(s.kept[i:])
 }
 
-// ListEvents returns the latest events of the whole cluster that came after a time in Unix
-// milliseconds, oldest first.
-func (n *Node) ListEvents(ctx context.Context, after int64) Listing[Event] {
+// ListEvents returns the latest events of the whole cluster, oldest first: those behind the
+// serials that after has for the nodes. Times would not do for that: clocks differ.
+func (n *Node) ListEvents(ctx context.Context, after map[string]uint64) Listing[Event] {
 	var mu sync.Mutex
 	var all []Event
 	add := func(list []Event) {
@@ -85,7 +90,7 @@ func (n *Node) ListEvents(ctx context.Context, after int64) Listing[Event] {
 		defer mu.Unlock()
 		all = append(all, list...)
 	}
-	missing := n.eachNode(ctx, call{Op: callEvents, After: after}, func() { add(n.eventsHere(after)) }, func(r callReply) { add(r.Events) })
+	missing := n.eachNode(ctx, call{Op: callEvents, After: after}, func() { add(n.eventsHere(after[n.cfg.Name])) }, func(r callReply) { add(r.Events) })
 	slices.SortStableFunc(all, func(a, b Event) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Serial, b.Serial))
 	})

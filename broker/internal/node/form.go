@@ -12,6 +12,7 @@ import (
 	"github.com/warren-mq/warren/broker/internal/cluster"
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/metadata"
+	"github.com/warren-mq/warren/broker/internal/queue"
 	"github.com/warren-mq/warren/broker/internal/raftnode"
 	"github.com/warren-mq/warren/broker/internal/storage"
 )
@@ -25,8 +26,10 @@ type call struct {
 	Reason      string
 	Group       uint64 // block, group
 	Queue, Base uint64
-	History     bool  // queues, totals: with samples
-	After       int64 // events
+	History     bool              // queues, totals: with samples
+	After       map[string]uint64 // events: the last serial of each node that is known
+	Skip, Count int               // peek
+	To          uint64            // transfer: replica
 }
 
 // The calls. Those behind join are answered to members of the cluster only.
@@ -44,6 +47,9 @@ const (
 	callExchanges   = "exchanges"
 	callMachine     = "machine"
 	callEvents      = "events"
+	callChanges     = "changes"
+	callPeek        = "peek"
+	callTransfer    = "transfer"
 )
 
 // callReply answers it.
@@ -64,6 +70,8 @@ type callReply struct {
 	Exchanges   []ExchangeCounts
 	Machine     *MachineStatus
 	Events      []Event
+	Changes     []Change
+	Peeked      []queue.Delivery
 }
 
 const (
@@ -90,7 +98,8 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		}
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
-	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance, callTotals, callExchanges, callMachine, callEvents:
+	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance, callTotals, callExchanges, callMachine, callEvents,
+		callChanges, callPeek, callTransfer:
 		if from.ClusterID == r.ClusterID {
 			n.answerMember(c, &r)
 		}
@@ -125,7 +134,16 @@ func (n *Node) answerMember(c call, r *callReply) {
 	case callExchanges:
 		r.Exchanges = n.exchangesCounted()
 	case callEvents:
-		r.Events = n.eventsHere(c.After)
+		r.Events = n.eventsHere(c.After[n.cfg.Name])
+	case callChanges:
+		r.Changes = n.changesHere()
+	case callPeek:
+		var err error
+		if r.Peeked, err = n.peekHere(n.ctx, c.Group, c.Queue, c.Skip, c.Count); err != nil {
+			r.Error = err.Error()
+		}
+	case callTransfer:
+		n.host.Transfer(c.Group, c.To)
 	case callMachine:
 		r.Machine = new(n.machineHere())
 	case callRebalance:

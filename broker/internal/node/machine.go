@@ -21,6 +21,7 @@ type MachineStatus struct {
 	DiskFree, DiskLimit          uint64 // bytes; the alarm comes below the limit
 	LogBytes, RunBytes           uint64 // on disk: the log, and messages that were not taken at once
 	SnapshotBytes                uint64
+	LogFiles                     int
 	FilesOpen, FilesMax          uint64
 	Goroutines, Processors       int
 	Alarm                        Alarm
@@ -45,6 +46,9 @@ func (n *Node) machineHere() MachineStatus {
 	m.FilesOpen, m.FilesMax, _ = resource.Files()
 	for dir, to := range map[string]*uint64{"wal": &m.LogBytes, "run": &m.RunBytes, "snap": &m.SnapshotBytes} {
 		*to = dirBytes(filepath.Join(n.cfg.DataDir, dir))
+	}
+	if entries, err := os.ReadDir(filepath.Join(n.cfg.DataDir, "wal")); err == nil {
+		m.LogFiles = len(entries)
 	}
 	n.alarms.mu.Lock()
 	m.Alarm = n.alarms.nodes[n.id.Replica]

@@ -68,6 +68,7 @@ type Node struct {
 
 	started time.Time
 	events  events
+	changes changes
 	traced  atomic.Pointer[map[string]bool] // virtual hosts with a firehose; nil: none
 	meters  meters
 	samples *samples

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/metadata"
@@ -31,20 +32,25 @@ type QuorumMember struct {
 
 // Quorum asks a replicated queue's leader how its members stand.
 func (n *Node) Quorum(ctx context.Context, vhost, name string) (QuorumStatus, error) {
-	n.topologyMu.RLock()
-	q, missing := n.topology.Queue(vhost, name)
-	var group uint64
-	if missing == nil {
-		group = q.Group
-	}
-	n.topologyMu.RUnlock()
-	switch {
-	case missing != nil:
-		return QuorumStatus{}, missing
-	case group == 0:
-		return QuorumStatus{}, fault.New(fault.NotAllowed, "queue '%s' in vhost '%s' is not replicated", name, vhost)
+	group, err := n.replicatedGroup(vhost, name)
+	if err != nil {
+		return QuorumStatus{}, err
 	}
 	return n.groupQuorum(ctx, group)
+}
+
+// replicatedGroup returns the placement group of a replicated queue.
+func (n *Node) replicatedGroup(vhost, name string) (uint64, error) {
+	n.topologyMu.RLock()
+	defer n.topologyMu.RUnlock()
+	q, missing := n.topology.Queue(vhost, name)
+	switch {
+	case missing != nil:
+		return 0, missing
+	case q.Group == 0:
+		return 0, fault.New(fault.NotAllowed, "queue '%s' in vhost '%s' is not replicated", name, vhost)
+	}
+	return q.Group, nil
 }
 
 func (n *Node) groupQuorum(ctx context.Context, group uint64) (QuorumStatus, error) {
@@ -139,4 +145,111 @@ func (n *Node) Grow(ctx context.Context, name string) error {
 // Shrink is the opposite of Grow: the node holds no replicated queue any more.
 func (n *Node) Shrink(ctx context.Context, name string) error {
 	return n.Change(ctx, metadata.Command{NodeShrink: &metadata.NodeShrink{Name: name}})
+}
+
+// groupMembersMax bounds how many nodes hold one placement group: each write waits for
+// most of them.
+const groupMembersMax = 7
+
+// ChangeMember adds a node to those that hold a replicated queue, or takes it out; with it
+// go the other queues of the same placement group. There are never fewer members than the
+// cluster keeps anyway.
+func (n *Node) ChangeMember(ctx context.Context, vhost, name, node string, remove bool) error {
+	group, err := n.replicatedGroup(vhost, name)
+	if err != nil {
+		return err
+	}
+	n.topologyMu.RLock()
+	g, least := n.topology.Groups[group], min(len(n.topology.Nodes), replicasDefault)
+	known := n.topology.Nodes[node] != nil
+	var members []string
+	if g != nil {
+		members = slices.Clone(g.Members)
+	}
+	n.topologyMu.RUnlock()
+	at := slices.Index(members, node)
+	switch {
+	case !known:
+		return fault.New(fault.NotFound, "no node '%s' in the cluster", node)
+	case !remove && at >= 0:
+		return fault.New(fault.PreconditionFailed, "node '%s' holds queue '%s' in vhost '%s' already", node, name, vhost)
+	case !remove && len(members) >= groupMembersMax:
+		return fault.New(fault.PreconditionFailed, "queue '%s' in vhost '%s' has %d members, which is the most there may be", name, vhost, groupMembersMax)
+	case remove && at < 0:
+		return fault.New(fault.PreconditionFailed, "node '%s' does not hold queue '%s' in vhost '%s'", node, name, vhost)
+	case remove && len(members) <= least:
+		return fault.New(fault.PreconditionFailed, "this cluster keeps every replicated queue on %d of its nodes, and queue '%s' in vhost '%s' is on no more: add another one first", least, name, vhost)
+	}
+	return n.Change(ctx, metadata.Command{GroupMember: &metadata.GroupMember{ID: group, Name: node, Remove: remove}})
+}
+
+// TransferLeadership asks the leader of a replicated queue to hand over to another member.
+func (n *Node) TransferLeadership(ctx context.Context, vhost, name, node string) error {
+	group, err := n.replicatedGroup(vhost, name)
+	if err != nil {
+		return err
+	}
+	n.topologyMu.RLock()
+	to, held := n.topology.Nodes[node], false
+	if g := n.topology.Groups[group]; g != nil {
+		held = slices.Contains(g.Members, node)
+	}
+	drained := n.topology.Drained[node]
+	n.topologyMu.RUnlock()
+	leader := n.leaderOf(group)
+	switch {
+	case to == nil:
+		return fault.New(fault.NotFound, "no node '%s' in the cluster", node)
+	case !held:
+		return fault.New(fault.PreconditionFailed, "node '%s' does not hold queue '%s' in vhost '%s'", node, name, vhost)
+	case drained || to.Replica != n.id.Replica && !n.transport.Alive(to.Replica):
+		return fault.New(fault.PreconditionFailed, "node '%s' is down, or in maintenance", node)
+	case leader == n.id.Replica:
+		n.host.Transfer(group, to.Replica)
+		return nil
+	}
+	addr, known := n.peerReplicas()[leader]
+	if !known {
+		return noLeader(group)
+	}
+	if _, err := n.callNode(ctx, addr, call{Op: callTransfer, Group: group, To: to.Replica}); err != nil {
+		return fault.New(fault.Unavailable, "the leader of placement group %d does not answer: %v", group, err)
+	}
+	return nil
+}
+
+// RaftSums adds up the replicated logs of the placement groups that a node holds.
+type RaftSums struct {
+	Groups                         int
+	Term                           uint64
+	Last, Commit, Applied, Trimmed uint64 // indexes
+}
+
+// RaftSums returns those of this node. Groups that do not answer in time are left out.
+func (n *Node) RaftSums(ctx context.Context) (sum RaftSums) {
+	n.topologyMu.RLock()
+	groups := n.topology.GroupIDs()
+	n.topologyMu.RUnlock()
+	answers, asked := make(chan raftnode.GroupStatus, len(groups)), 0
+	for _, id := range groups {
+		if n.host.Status(id, func(s raftnode.GroupStatus) { answers <- s }) {
+			asked++
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, statTimeout)
+	defer cancel()
+	for range asked {
+		select {
+		case s := <-answers:
+			sum.Groups++
+			sum.Term += s.Term
+			sum.Last += s.Last
+			sum.Commit += s.Commit
+			sum.Applied += s.Applied
+			sum.Trimmed += s.Trimmed
+		case <-ctx.Done():
+			return sum
+		}
+	}
+	return sum
 }

@@ -195,6 +195,12 @@ func (n *Node) Nodes() []NodeStatus {
 // ClusterID returns the id of the cluster, "" before there is one.
 func (n *Node) ClusterID() string { return n.transport.Identity().ClusterID }
 
+// ClusterName returns what the operators call the cluster.
+func (n *Node) ClusterName() (name string) {
+	n.View(func(s *metadata.State) { name = s.NameOfCluster() })
+	return name
+}
+
 // eachNode does something here and makes a call to all other living nodes at once; it
 // returns the names of those that did not answer.
 func (n *Node) eachNode(ctx context.Context, c call, here func(), take func(callReply)) (missing []string) {
@@ -264,6 +270,9 @@ func (n *Node) exchangesCounted() []ExchangeCounts {
 	}
 	return list
 }
+
+// ExchangesHere returns what clients of this node published to exchanges.
+func (n *Node) ExchangesHere() []ExchangeCounts { return n.exchangesCounted() }
 
 // ListExchanges returns what was published to exchanges in the whole cluster; exchanges
 // that nobody published to are missing.

@@ -15,6 +15,7 @@ type GroupStatus struct {
 	Last    uint64 // index of the log's last entry
 	Commit  uint64
 	Applied uint64
+	Trimmed uint64         // index up to which the log is not kept any more
 	Members []MemberStatus // by replica; only the leader knows them
 }
 
@@ -40,7 +41,7 @@ func (g *Group) status() GroupStatus {
 		s.Last, s.Commit = g.last, g.applied
 		return s
 	}
-	s.Last, s.Commit = g.log.last(), g.rn.BasicStatus().GetCommit()
+	s.Last, s.Trimmed, s.Commit = g.log.last(), g.log.first, g.rn.BasicStatus().GetCommit()
 	if !g.role.Self {
 		return s
 	}

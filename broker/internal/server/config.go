@@ -33,8 +33,8 @@ const (
 type Config struct {
 	// Version is the broker's, as the server properties tell it.
 	Version string
-	// ClusterName is told there too.
-	ClusterName string
+	// ClusterName is told there too, as it is when a client comes.
+	ClusterName func() string
 	// ChannelMax, FrameMax (bytes) and Heartbeat (whole seconds, 0 for none) are what
 	// the server proposes; a client may ask for less.
 	ChannelMax uint16
@@ -60,7 +60,7 @@ type Config struct {
 func Defaults() Config {
 	return Config{
 		Version:         "0.0.0",
-		ClusterName:     "warren",
+		ClusterName:     func() string { return "warren" },
 		ChannelMax:      2047,
 		FrameMax:        128 << 10,
 		Heartbeat:       60 * time.Second,

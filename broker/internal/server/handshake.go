@@ -316,7 +316,7 @@ func (s *Server) properties() message.Table {
 	}
 	return message.Table{
 		{Key: "capabilities", Value: able},
-		{Key: "cluster_name", Value: s.cfg.ClusterName},
+		{Key: "cluster_name", Value: s.cfg.ClusterName()},
 		{Key: "copyright", Value: "Warren contributors"},
 		{Key: "information", Value: "Warren speaks RabbitMQ's protocol. Apache License 2.0"},
 		{Key: "platform", Value: "Warren " + s.cfg.Version + ", Go " + runtime.Version()[2:]},
