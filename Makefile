@@ -81,10 +81,11 @@ bench-binder: ## The binder beside the bare client and Watermill, on one broker 
 lint: ## golangci-lint with the repository's rules
 	golangci-lint run $$(go list -m -f '{{.Dir}}/...')
 
+# Go would spend a minute on making each new input small, and try few others meanwhile.
 fuzz: ## Run every fuzz target for FUZZTIME
 	@for m in broker libs services; do for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' $$m | xargs -r -n1 dirname | sort -u); do \
 		for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
-			printf 'fuzzing %s %s\n' $$dir $$f; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; done; done; done
+			printf 'fuzzing %s %s\n' $$dir $$f; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x ./$$dir || exit 1; done; done; done
 
 tidy: ## Bring all go.mod and go.sum up to date
 	@for m in $(MODULES); do printf 'tidy %s\n' $$m; (cd $$m && GOWORK=off go mod tidy) || exit 1; done
