@@ -19,6 +19,7 @@ import (
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/libs/stream"
+	"github.com/warren-mq/warren/libs/stream/actuator"
 	"github.com/warren-mq/warren/libs/stream/oteltrace"
 	"github.com/warren-mq/warren/libs/stream/rabbit"
 	"github.com/warren-mq/warren/libs/telemetry"
@@ -65,6 +66,9 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 		Service: cfg.Service, Version: APIVersion, Address: cfg.Address, TraceBaseURL: cfg.TraceURL, Ready: s.Ready, Logger: s.Log,
 		Details: func() any { return s.app.Health() }, Streams: eventStream,
 	})
+	if cfg.Actuator {
+		s.Server.Router.Mount("/actuator", http.StripPrefix("/actuator", actuator.Handler(s.app)))
+	}
 	return s, nil
 }
 

@@ -19,6 +19,8 @@ type Config struct {
 	AMQP []string
 	// Quorum asks for replicated queues: QUORUM_QUEUES.
 	Quorum bool
+	// Actuator serves /actuator, where whoever reaches it sees and stops bindings: ACTUATOR.
+	Actuator bool
 	// TraceURL is where people look at traces: TRACE_URL.
 	TraceURL string
 	// LogFormat and LogLevel: LOG_FORMAT, LOG_LEVEL.
@@ -40,6 +42,7 @@ func Read(e *Env, service, port string) Config {
 		Database:  e.URL(prefix+"_DATABASE_URL", "", "postgres", "postgresql"),
 		AMQP:      e.URLs("AMQP_ADDRESSES", DefaultAMQP, "amqp", "amqps"),
 		Quorum:    e.Bool("QUORUM_QUEUES", true),
+		Actuator:  e.Bool("ACTUATOR", false),
 		TraceURL:  e.URL("TRACE_URL", "http://127.0.0.1:16686", "http", "https"),
 		LogFormat: telemetry.Format(e.OneOf("LOG_FORMAT", string(telemetry.FormatJSON), string(telemetry.FormatBracket))),
 		Getenv:    e.get,
