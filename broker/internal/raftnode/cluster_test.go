@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -233,6 +234,35 @@ func TestAFollowerThatLagsGetsASnapshot(t *testing.T) {
 // TestASnapshotWhoseResetRecordWasLost installs a snapshot, and cuts the power between
 // the file and the record behind it. What is written afterwards must outlive each
 // restart.
+// A damaged last batch looks like a torn one. The leader's next heartbeat tells them apart.
+func TestAMemberWhoseLastEntriesAreDamagedSaysSo(t *testing.T) {
+	c := newCluster(t, 1, 2, 3)
+	c.start()
+	c.commit(testGroup, numbered("v", 50)...)
+	c.settle(testGroup, 1, 2, 3)
+	lead := c.leader(testGroup).replica
+	m := c.members[lead%3+1]
+	m.crash(storage.Survival{})
+	names, err := m.fs.List("wal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "wal/" + names[len(names)-1]
+	log, err := storage.ReadFile(m.fs, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.fs.Corrupt(name, int64(len(bytes.TrimRight(log, "\x00"))-1)); err != nil {
+		t.Fatal(err)
+	}
+	m.open()
+	m.add(testGroup, 1, 2, 3)
+	c.await("the damage is known", func() bool { return m.failure != nil })
+	if !strings.Contains(m.failure.Error(), "the end of the log is damaged: group 7 had stored entries up to") {
+		t.Fatal(m.failure)
+	}
+}
+
 func TestASnapshotWhoseResetRecordWasLost(t *testing.T) {
 	c := newCluster(t, 1, 2, 3)
 	c.start()

@@ -132,6 +132,10 @@ func (g *Group) handle(ev any) {
 		if s := m.GetSnapshot(); s != nil && len(e.files) > 0 {
 			s.Data = append(e.files[:len(e.files):len(e.files)], s.GetData()...)
 		}
+		if err := g.missing(m); err != nil {
+			g.host.fail(err)
+			return
+		}
 		_ = g.rn.Step(m) // a stale or unknown peer's message is dropped
 	case snapSentEvent:
 		status := raft.SnapshotFinish
@@ -164,6 +168,17 @@ func (g *Group) handle(ev any) {
 	default:
 		g.machine.Handle(ev)
 	}
+}
+
+// missing returns an error if the leader knows of entries as stored here that are not. The
+// last batch of the log was damaged then: nothing follows it that tells it from one that
+// was torn before anybody heard of it.
+func (g *Group) missing(m *raftpb.Message) error {
+	if m.GetType() != raftpb.MsgHeartbeat || m.GetTerm() < g.rn.BasicStatus().GetTerm() || m.GetCommit() <= g.log.last() {
+		return nil
+	}
+	return fmt.Errorf("the end of the log is damaged: group %d had stored entries up to %d and has them up to %d; the node has to begin again with an empty data directory",
+		g.ID, m.GetCommit(), g.log.last())
 }
 
 // turn ends the group's turn: the machine flushes, then everything Raft has ready is
