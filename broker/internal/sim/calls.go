@@ -462,6 +462,18 @@ var own = []system{
 		}
 		return int64(copy(c.bytes(a[1], a[2]), k.target))
 	}},
+	{"applied", "lllii", func(c *call, a []uint64) int64 {
+		if c.p.w.applied != nil {
+			c.p.w.applied(c.p, a[0], a[1], a[2], c.bytes(a[3], a[4]))
+		}
+		return 0
+	}},
+	{"leads", "ll", func(c *call, a []uint64) int64 {
+		if c.p.w.leads != nil {
+			c.p.w.leads(c.p, a[0], a[1])
+		}
+		return 0
+	}},
 	{"record", "ii", func(c *call, a []uint64) int64 {
 		if c.p.w.recorded != nil {
 			c.p.w.recorded(c.p, c.bytes(a[0], a[1]))

@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -14,6 +16,8 @@ import (
 type ledger struct {
 	messages map[messageKey]*message
 	fresh    map[streamKey]int // the last number that a consumer got for the first time
+	applied  map[entryKey]entry
+	leaders  map[termKey]string
 	views    []task.Record
 	wrong    []string
 	done     int   // publishers that could publish in the end
@@ -29,6 +33,17 @@ type messageKey struct {
 
 type streamKey struct{ queue, publisher, consumer string }
 
+// entryKey names an entry of a replicated log, entry what the first replica found there.
+type entryKey struct{ group, index uint64 }
+
+type entry struct {
+	by   string
+	term uint64
+	sum  uint64
+}
+
+type termKey struct{ group, term uint64 }
+
 type message struct {
 	confirmed bool
 	excused   bool   // its only copy was on a disk that is gone
@@ -37,7 +52,7 @@ type message struct {
 }
 
 func newLedger(counts *Counts) *ledger {
-	return &ledger{counts: counts, messages: map[messageKey]*message{}, fresh: map[streamKey]int{}}
+	return &ledger{counts: counts, messages: map[messageKey]*message{}, fresh: map[streamKey]int{}, applied: map[entryKey]entry{}, leaders: map[termKey]string{}}
 }
 
 func (l *ledger) violation(format string, args ...any) {
@@ -99,6 +114,28 @@ func (l *ledger) take(now int64, b []byte) {
 	case task.Acked:
 		m.acked++
 	}
+}
+
+// apply checks that a replica applies what the others do.
+func (l *ledger) apply(by string, k entryKey, term uint64, b []byte) {
+	h := fnv.New64a()
+	_, _ = h.Write(b) // never fails
+	e := entry{by: by, term: term, sum: h.Sum64()}
+	was, known := l.applied[k]
+	switch {
+	case !known:
+		l.applied[k] = e
+	case was.term != term || was.sum != e.sum:
+		l.violation("group %d, entry %d: %s applied one of term %d, and %s another one, of term %d", k.group, k.index, was.by, was.term, by, term)
+	}
+}
+
+// lead checks that a term has one leader.
+func (l *ledger) lead(by string, k termKey) {
+	if was := cmp.Or(l.leaders[k], by); was != by {
+		l.violation("group %d has two leaders in term %d: %s and %s", k.group, k.term, was, by)
+	}
+	l.leaders[k] = by
 }
 
 // open returns how many confirmed messages nobody has acknowledged yet.

@@ -42,11 +42,13 @@ const (
 	faultSync     faultKind = "sync"     // a sync fails
 	faultClock    faultKind = "clock"    // the wall clock jumps
 	faultRot      faultKind = "rot"      // power is lost, and a byte of the log has changed
+	faultTurns    faultKind = "turns"    // two do not see each other; the third ends in the middle of something, and sees the other one next
+	faultWipe     faultKind = "wipe"     // the disk is empty, one node is behind and the other is down
 )
 
 var faultKinds = []faultKind{
 	faultKill, faultKill, faultKill, faultFlap, faultFlap, faultPower, faultPower, faultKillAll, faultPowerAll, faultPowerAll, faultPause, faultPause, faultCut, faultAlone,
-	faultOneWay, faultPair, faultReset, faultLatency, faultSlowDisk, faultStall, faultFull, faultSync, faultClock, faultRot,
+	faultOneWay, faultPair, faultReset, faultLatency, faultSlowDisk, faultStall, faultFull, faultSync, faultClock, faultRot, faultTurns, faultTurns, faultWipe,
 }
 
 // When faults happen, and how long they last.
@@ -64,6 +66,13 @@ const (
 	slowSyncMax  = 400 * time.Millisecond
 	flapMax      = 400 * time.Millisecond // between two ends of a process
 	flapRest     = 5 * time.Millisecond
+	turnsMin     = 3 * time.Second
+	turnsMax     = 6 * time.Second
+	turnMin      = 20 * time.Millisecond  // of seeing the same node, until it may end
+	turnArmed    = 400 * time.Millisecond // until it must end within its next writes
+	turnMax      = 3 * time.Second        // until it ends in any case
+	turnWrites   = 8
+	behindMax    = time.Second // how long a node is cut off before another's disk is wiped
 )
 
 // plan returns the faults of a seed.
@@ -76,8 +85,11 @@ func plan(seed uint64) []fault {
 			At: between(r, faultsFrom, faultsUntil), For: between(r, 20*time.Millisecond, faultLong),
 			Kind: faultKinds[r.IntN(len(faultKinds))], Node: r.IntN(nodes), Chance: r.Uint64(),
 		}
-		if f.Kind == faultRot {
+		switch f.Kind {
+		case faultRot, faultWipe:
 			f.Node = rotten
+		case faultTurns:
+			f.For = between(r, turnsMin, turnsMax)
 		}
 		f.Other = (f.Node + 1 + r.IntN(nodes-1)) % nodes
 		faults[i] = f
@@ -90,7 +102,7 @@ func (f fault) String() string {
 	s := fmt.Sprintf("%s %s", f.At.Round(time.Millisecond), f.Kind)
 	switch f.Kind {
 	case faultKillAll, faultPowerAll:
-	case faultPair, faultReset, faultOneWay, faultFlap:
+	case faultPair, faultReset, faultOneWay, faultFlap, faultTurns, faultWipe:
 		s += fmt.Sprintf(" %s and %s", nodeName(f.Node), nodeName(f.Other))
 	default:
 		s += " " + nodeName(f.Node)
@@ -145,6 +157,12 @@ func (s *scenario) inject(f fault) {
 				})
 			}
 		}
+	case faultTurns:
+		third := s.nodes[nodes-f.Node-f.Other]
+		links(both(other, []*machine{third}))
+		s.turn(r, f.Node, other, third, w.now+int64(f.For))
+	case faultWipe:
+		s.wipe(f, between(r, 0, behindMax))
 	case faultPower:
 		s.restFor(f.Node, f.For)
 		m.cutPower(survival(r))
@@ -204,6 +222,70 @@ func (s *scenario) inject(f fault) {
 	case faultClock:
 		m.skew += between(r, -clockJumpMax, clockJumpMax)
 	}
+}
+
+// turn cuts a node off from hidden, has it end within one of its next writes, which without
+// a leader are votes, and goes on the other way round until the time is over. What it votes
+// in one turn it must know in the next one.
+func (s *scenario) turn(r *rand.Rand, node int, seen, hidden *machine, until int64) {
+	w, m, over := s.w, s.nodes[node], false
+	w.block(m, hidden)
+	w.block(hidden, m)
+	end := func() {
+		over = true
+		w.unblock(m, hidden)
+		w.unblock(hidden, m)
+		if w.now < until {
+			s.turn(r, node, hidden, seen, until)
+		}
+	}
+	w.after(between(r, turnMin, turnArmed), func() {
+		s.restFor(node, flapRest)
+		s.whenEnded[node] = end
+		if p := m.process; p != nil {
+			p.armed = 1 + r.IntN(turnWrites)
+		}
+	})
+	w.after(between(r, turnArmed, turnMax), func() {
+		switch p := m.process; {
+		case over:
+		case p != nil:
+			s.restFor(node, flapRest)
+			p.kill()
+		default:
+			s.whenEnded[node] = nil
+			end()
+		}
+	})
+}
+
+// wipe has a node fall behind; then the one before it is down and the one with the bad
+// disk begins again with an empty one. The first must not find a majority in that.
+func (s *scenario) wipe(f fault, behind time.Duration) {
+	w, m, third := s.w, s.nodes[f.Node], s.nodes[nodes-f.Node-f.Other]
+	if w.counts.Confirmed == 0 {
+		return // two nodes that wait for the third can't lose one for good
+	}
+	for _, o := range []*machine{m, s.nodes[f.Other]} {
+		w.block(third, o)
+		w.block(o, third)
+	}
+	w.after(behind, func() {
+		s.restFor(f.Other, f.For)
+		if p := s.nodes[f.Other].process; p != nil {
+			p.kill()
+		}
+		s.restFor(f.Node, flapRest)
+		if m.process != nil {
+			m.process.kill()
+		}
+		m.disk.mem = storage.NewMemFS()
+		s.excuseUnreplicated()
+		for _, o := range []*machine{m, s.nodes[f.Other]} {
+			w.unblock(third, o)
+			w.unblock(o, third)
+		}
+	})
 }
 
 // survival says what a power cut leaves of what was not synced.

@@ -47,6 +47,8 @@ type scenario struct {
 	excused [nodes]bool          // its disk failed: it may end by itself
 	rest    [nodes]time.Duration // how long it is down when it ends
 	ending  bool
+
+	whenEnded [nodes]func() // nil: nobody waits for that
 }
 
 // Result is what a run showed.
@@ -68,6 +70,10 @@ func Run(ctx context.Context, p *Program, seed uint64, only []int, log io.Writer
 		s.ledger.take(w.now, b)
 	}
 	w.ended = s.ended
+	w.applied = func(p *process, group, index, term uint64, b []byte) {
+		s.ledger.apply(p.m.name, entryKey{group, index}, term, b)
+	}
+	w.leads = func(p *process, group, term uint64) { s.ledger.lead(p.m.name, termKey{group, term}) }
 	for i := range nodes {
 		s.nodes = append(s.nodes, w.addMachine(nodeName(i)))
 	}
@@ -166,8 +172,8 @@ func (s *scenario) startNode(i int) {
 	}}))
 }
 
-// damaged is what a node says that does not start over its log.
-const damaged = "is damaged at offset"
+// damaged is what a node says that ends over its log.
+const damaged = "is damaged"
 
 // ended looks at why a process is gone, and starts a node again.
 func (s *scenario) ended(p *process) {
@@ -188,6 +194,10 @@ func (s *scenario) ended(p *process) {
 	if i >= 0 {
 		s.w.after(cmp.Or(s.rest[i], restartAfter), func() { s.startNode(i) })
 		s.rest[i] = 0
+		if then := s.whenEnded[i]; then != nil {
+			s.whenEnded[i] = nil
+			then()
+		}
 	}
 }
 

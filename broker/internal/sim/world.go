@@ -44,6 +44,8 @@ type world struct {
 	slow                   map[*machine]time.Duration
 
 	recorded func(*process, []byte)
+	applied  func(p *process, group, index, term uint64, b []byte)
+	leads    func(p *process, group, term uint64)
 	ended    func(*process)
 	counts   Counts
 }
