@@ -73,6 +73,8 @@ type Outcome struct {
 	Err error
 	// Wait is which of DelayedRetry.Intervals, and Pause that wait with its jitter, of ActionRetry.
 	Wait, Pause time.Duration
+	// Context is that of the span of the handling, for what happens to the message afterwards. An instrumentation sets it.
+	Context context.Context //nolint:containedctx // it goes from one hand to the next, with the verdict
 }
 
 // Action is what is done with a delivery.
@@ -155,8 +157,9 @@ type Instrumentation struct {
 	PublishPacked func(s System, b Binding, next PublishFunc) PackedFunc
 	// Retry is called before the pause that precedes another attempt. attempt is the one that failed, from 1.
 	Retry func(ctx context.Context, b Binding, attempt int, err error, pause time.Duration)
-	// Settled is called when an outcome was performed; err is why that failed, in which case the message comes again.
-	Settled func(ctx context.Context, b Binding, m Raw, out Outcome, err error)
+	// Settled is called when an outcome was performed, which began at that time; err is why that failed, in which case the message
+	// comes again. ctx is the Outcome's.
+	Settled func(ctx context.Context, s System, b Binding, m Raw, out Outcome, began time.Time, err error)
 }
 
 // PublishFunc is [Publisher.PublishBatch] as a function.

@@ -14,19 +14,7 @@ type onRetry func(ctx context.Context, b Binding, attempt int, err error, pause 
 // attempts makes a Handler of a function: bounded attempts with a growing pause, then the verdict.
 func attempts(b Binding, retry onRetry, f func(context.Context, Raw) error) Handler {
 	return func(ctx context.Context, m Raw) Outcome {
-		var out Outcome
-		for attempt := range pauses(ctx, b, retry) {
-			m.Delivery.Attempt = attempt.number
-			err := guarded(func() error { return f(ctx, m) })
-			var final bool
-			if out, final = verdict(b.Consumer, attempt.number, m, err); final {
-				out = stopped(ctx, out)
-				break
-			}
-			attempt.failed(err)
-			// Should the binding stop in the pause, somebody else shall try, with all attempts again.
-			out = Outcome{Action: ActionRequeue, Err: err}
-		}
+		out := tries(ctx, b, retry, m, f)
 		if out.Action == ActionDeadLetter && b.Consumer.ErrorHandler != nil && !isMarked(out.Err) {
 			return handled(ctx, b.Consumer, m, out.Err)
 		}
@@ -34,6 +22,22 @@ func attempts(b Binding, retry onRetry, f func(context.Context, Raw) error) Hand
 			out.Action = ActionManual
 		}
 		return out
+	}
+}
+
+// tries calls f until there is a verdict. Should the binding stop in a pause, somebody else shall try, with all attempts again.
+func tries(ctx context.Context, b Binding, retry onRetry, m Raw, f func(context.Context, Raw) error) Outcome {
+	p := backOff{next: b.Consumer.BackOffInitialInterval}
+	for n := 1; ; n++ {
+		m.Delivery.Attempt = n
+		err := guarded(ctx, m, f)
+		out, final := verdict(b.Consumer, n, m, err)
+		if final {
+			return stopped(ctx, out)
+		}
+		if !p.wait(ctx, b, retry, n, err) {
+			return Outcome{Action: ActionRequeue, Err: err}
+		}
 	}
 }
 
@@ -45,26 +49,26 @@ func batchAttempts(b Binding, retry onRetry, f func(context.Context, []Raw) []er
 		for i := range open {
 			open[i] = i
 		}
-		for attempt := range pauses(ctx, b, retry) {
+		p := backOff{next: b.Consumer.BackOffInitialInterval}
+		for number := 1; ; number++ {
 			part := make([]Raw, len(open))
 			for n, i := range open {
 				part[n] = ms[i]
-				part[n].Delivery.Attempt = attempt.number
+				part[n].Delivery.Attempt = number
 			}
 			var again []int
 			var errs []error
 			for n, err := range guardedBatch(ctx, part, f) {
 				i := open[n]
-				out, final := verdict(b.Consumer, attempt.number, part[n], err)
+				out, final := verdict(b.Consumer, number, part[n], err)
 				if outs[i] = stopped(ctx, out); !final {
 					outs[i] = Outcome{Action: ActionRequeue, Err: err}
 					again, errs = append(again, i), append(errs, err)
 				}
 			}
-			if open = again; len(open) == 0 {
+			if open = again; len(open) == 0 || !p.wait(ctx, b, retry, number, errors.Join(errs...)) {
 				break
 			}
-			attempt.failed(errors.Join(errs...))
 		}
 		if b.Consumer.ErrorHandler != nil {
 			for i, out := range outs {
@@ -77,34 +81,17 @@ func batchAttempts(b Binding, retry onRetry, f func(context.Context, []Raw) []er
 	}
 }
 
-// attempt is one round of a retry loop.
-type attempt struct {
-	number int // from 1
-	err    error
-}
+// backOff is the growing pause between attempts.
+type backOff struct{ next time.Duration }
 
-func (a *attempt) failed(err error) { a.err = err }
-
-// pauses yields attempts for as long as the loop's body fails them, with growing pauses between, and ends when ctx does.
-func pauses(ctx context.Context, b Binding, retry onRetry) func(yield func(*attempt) bool) {
-	p := b.Consumer
-	return func(yield func(*attempt) bool) {
-		pause := p.BackOffInitialInterval
-		for n := 1; ; n++ {
-			a := attempt{number: n}
-			if !yield(&a) {
-				return
-			}
-			pause = min(pause, p.BackOffMaxInterval)
-			if retry != nil {
-				retry(ctx, b, n, a.err, pause)
-			}
-			if !sleep(ctx, pause) {
-				return
-			}
-			pause = time.Duration(float64(pause) * p.BackOffMultiplier)
-		}
+// wait pauses after attempt n failed; false when ctx ended.
+func (p *backOff) wait(ctx context.Context, b Binding, retry onRetry, n int, err error) bool {
+	pause := min(p.next, b.Consumer.BackOffMaxInterval)
+	p.next = time.Duration(float64(pause) * b.Consumer.BackOffMultiplier)
+	if retry != nil {
+		retry(ctx, b, n, err, pause)
 	}
+	return sleep(ctx, pause)
 }
 
 // stopped gives a message back whose handler failed because the binding ended its context: that is no fault of the message.
@@ -159,7 +146,7 @@ func (d DelayedRetry) jittered(wait time.Duration) time.Duration {
 
 // handled asks the binding's own error handler.
 func handled(ctx context.Context, p ConsumerProperties, m Raw, cause error) Outcome {
-	err := guarded(func() error { return p.ErrorHandler(ctx, m, cause) })
+	err := guarded(ctx, m, func(ctx context.Context, m Raw) error { return p.ErrorHandler(ctx, m, cause) })
 	var mark *marked
 	switch {
 	case err == nil:
@@ -176,24 +163,27 @@ func isMarked(err error) bool {
 }
 
 // guarded calls f and turns a panic into a *PanicError, so that one message cannot end the service.
-func guarded(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-	}()
-	return f()
+func guarded(ctx context.Context, m Raw, f func(context.Context, Raw) error) (err error) {
+	defer recovered(&err)
+	return f(ctx, m)
 }
 
-func guardedBatch(ctx context.Context, ms []Raw, f func(context.Context, []Raw) []error) (errs []error) {
-	err := guarded(func() error {
-		errs = f(ctx, ms)
-		return nil
-	})
+func guardedBatch(ctx context.Context, ms []Raw, f func(context.Context, []Raw) []error) []error {
+	errs, err := func() (errs []error, err error) {
+		defer recovered(&err)
+		return f(ctx, ms), nil
+	}()
 	if err != nil {
 		return sameError(err, len(ms))
 	}
 	return errs
+}
+
+// recovered is deferred.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: debug.Stack()}
+	}
 }
 
 // sleep pauses for d; false when ctx ended first.

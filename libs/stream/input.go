@@ -64,7 +64,7 @@ func (b Binding) parts() []Binding {
 func (a *App) subscribe(ctx context.Context, in *input) error {
 	one, batch := a.handlers(in)
 	r := &subscribed{name: in.binding.Name, receiver: NewReceiver(in.binding, one, batch, a.log)}
-	r.receiver.settled = a.instr.Settled
+	r.receiver.settled, r.receiver.system = a.instr.Settled, in.binder.Describe()
 	for _, part := range in.binding.parts() {
 		sub, err := in.binder.BindConsumer(ctx, part, r.receiver)
 		if err != nil {

@@ -17,7 +17,8 @@ type Receiver struct {
 	binding Binding
 	one     Handler      // nil for a batch binding
 	batch   BatchHandler // nil for any other
-	settled func(context.Context, Binding, Raw, Outcome, error)
+	settled func(context.Context, System, Binding, Raw, Outcome, time.Time, error)
+	system  System
 	log     *slog.Logger
 
 	lanes    []chan Delivered // one that all workers share, or one for each when keys keep their order

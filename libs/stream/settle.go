@@ -1,15 +1,18 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // finishOne performs the outcome of a delivery that is one message.
 func (r *Receiver) finishOne(d Delivered, out Outcome) {
-	r.report(d.Message, out, r.perform(d.Settler, d.Message, out))
+	began := time.Now()
+	r.report(d.Message, out, began, r.perform(d.Settler, d.Message, out))
 }
 
 // finish performs the outcomes of a delivery's messages. When they differ, the failed ones are published on their own and the
@@ -20,6 +23,7 @@ func (r *Receiver) finish(d Delivered, ms []Raw, outs []Outcome) {
 		r.finishOne(d, outs[0])
 		return
 	}
+	began := time.Now()
 	final := Outcome{Action: ActionAccept}
 	for i, out := range outs {
 		if out.Action == ActionAccept {
@@ -34,7 +38,7 @@ func (r *Receiver) finish(d Delivered, ms []Raw, outs []Outcome) {
 	}
 	err := settle(d.Settler, final.Action)
 	for i, out := range outs {
-		r.report(ms[i], out, err)
+		r.report(ms[i], out, began, err)
 	}
 }
 
@@ -58,15 +62,15 @@ func (r *Receiver) publish(s Settler, m Raw, out Outcome) error {
 		if err == nil {
 			return nil
 		}
-		r.log.ErrorContext(r.handling, "retry queue does not take it, dead-lettering", "binding", r.binding.Name, "message_id", m.ID, "error", err)
-		out = Outcome{Action: ActionDeadLetter, Err: errors.Join(out.Err, err)}
+		r.log.ErrorContext(r.contextOf(out), "retry queue does not take it, dead-lettering", "binding", r.binding.Name, "message_id", m.ID, "error", err)
+		out = Outcome{Action: ActionDeadLetter, Err: errors.Join(out.Err, err), Context: out.Context}
 	}
 	if out.Action != ActionDeadLetter || !r.binding.Consumer.RepublishToDLQ.Or(true) {
 		return ErrNoDeadLetters
 	}
 	err := s.DeadLetter(m, out.Err)
 	if err != nil && !errors.Is(err, ErrNoDeadLetters) {
-		r.log.ErrorContext(r.handling, "dead letter not confirmed", "binding", r.binding.Name, "message_id", m.ID, "error", err)
+		r.log.ErrorContext(r.contextOf(out), "dead letter not confirmed", "binding", r.binding.Name, "message_id", m.ID, "error", err)
 	}
 	return err
 }
@@ -94,12 +98,20 @@ func settle(s Settler, a Action) error {
 	return s.Reject()
 }
 
-func (r *Receiver) report(m Raw, out Outcome, err error) {
+// contextOf is the context of the handling, for its trace: it may have ended.
+func (r *Receiver) contextOf(out Outcome) context.Context {
+	if out.Context != nil {
+		return out.Context
+	}
+	return r.handling
+}
+
+func (r *Receiver) report(m Raw, out Outcome, began time.Time, err error) {
 	if err != nil {
-		r.log.WarnContext(r.handling, "settle failed, the message will come again", "binding", r.binding.Name, "message_id", m.ID, "error", err)
+		r.log.WarnContext(r.contextOf(out), "settle failed, the message will come again", "binding", r.binding.Name, "message_id", m.ID, "error", err)
 	}
 	if r.settled != nil {
-		r.settled(r.handling, r.binding, m, out, err)
+		r.settled(r.contextOf(out), r.system, r.binding, m, out, began, err)
 	}
 }
 

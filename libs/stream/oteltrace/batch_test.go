@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/warren-mq/warren/libs/stream"
 	"go.opentelemetry.io/otel/attribute"
@@ -76,7 +77,7 @@ func TestMetrics(t *testing.T) {
 	out := stream.Outcome{Action: stream.ActionDeadLetter, Err: errors.New("no")}
 	in.Consume(rabbit, b, func(context.Context, stream.Raw) stream.Outcome { return out })(context.Background(), m)
 	in.Retry(context.Background(), b, 1, out.Err, 0)
-	in.Settled(context.Background(), b, m, out, nil)
+	in.Settled(context.Background(), rabbit, b, m, out, time.Now(), nil)
 
 	var got metricdata.ResourceMetrics
 	if err := reader.Collect(context.Background(), &got); err != nil {

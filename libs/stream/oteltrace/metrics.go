@@ -62,39 +62,42 @@ func upDown(m metric.Meter, name, unit, what string) metric.Int64UpDownCounter {
 
 // publisherMetrics are of one destination.
 type publisherMetrics struct {
-	m            *metrics
-	attrs        []attribute.KeyValue
-	count, timed metric.MeasurementOption // of success
+	m     *metrics
+	attrs []attribute.KeyValue
+	count []metric.AddOption // of success
+	timed []metric.RecordOption
 }
 
 func (m *metrics) ofPublisher(s stream.System, exchange string) *publisherMetrics {
 	attrs := metricAttributes(s, operationPublish, exchange)
 	return &publisherMetrics{
-		m: m, attrs: attrs, count: setOf(attrs), timed: setOf(attrs, attribute.String(attrOperationType, typeSend)),
+		m: m, attrs: attrs, count: []metric.AddOption{setOf(attrs)},
+		timed: []metric.RecordOption{setOf(attrs, attribute.String(attrOperationType, typeSend))},
 	}
 }
 
 func (p *publisherMetrics) sent(ctx context.Context, n int64, err error) {
-	opt := p.count
+	opts := p.count
 	if err != nil {
-		opt = setOf(p.attrs, attribute.String(attrErrorType, errorType(err)))
+		opts = []metric.AddOption{setOf(p.attrs, attribute.String(attrErrorType, errorType(err)))}
 	}
-	p.m.sentN.Add(ctx, n, opt)
+	p.m.sentN.Add(ctx, n, opts...)
 }
 
 func (p *publisherMetrics) took(ctx context.Context, d time.Duration, err error) {
-	opt := p.timed
+	opts := p.timed
 	if err != nil {
-		opt = setOf(p.attrs, attribute.String(attrOperationType, typeSend), attribute.String(attrErrorType, errorType(err)))
+		opts = []metric.RecordOption{setOf(p.attrs, attribute.String(attrOperationType, typeSend), attribute.String(attrErrorType, errorType(err)))}
 	}
-	p.m.client.Record(ctx, d.Seconds(), opt)
+	p.m.client.Record(ctx, d.Seconds(), opts...)
 }
 
 // consumerMetrics are of one queue.
 type consumerMetrics struct {
 	m     *metrics
 	attrs []attribute.KeyValue
-	count metric.MeasurementOption // of success
+	count []metric.AddOption // of success
+	timed []metric.RecordOption
 }
 
 func (m *metrics) ofConsumer(s stream.System, queue string) *consumerMetrics {
@@ -102,28 +105,32 @@ func (m *metrics) ofConsumer(s stream.System, queue string) *consumerMetrics {
 		return c.(*consumerMetrics)
 	}
 	attrs := metricAttributes(s, operationProcess, queue)
-	c, _ := m.consumers.LoadOrStore(queue, &consumerMetrics{m: m, attrs: attrs, count: setOf(attrs)})
+	set := setOf(attrs)
+	c, _ := m.consumers.LoadOrStore(queue, &consumerMetrics{
+		m: m, attrs: attrs, count: []metric.AddOption{set}, timed: []metric.RecordOption{set},
+	})
 	return c.(*consumerMetrics)
 }
 
-func (c *consumerMetrics) begin(ctx context.Context, now time.Time, m stream.Raw) {
-	c.m.inFlight.Add(ctx, 1, c.count)
+func (c *consumerMetrics) begin(ctx context.Context, now time.Time, m *stream.Raw) {
+	c.m.inFlight.Add(ctx, 1, c.count...)
 	if m.Delivery.Redelivered {
-		c.m.againN.Add(ctx, 1, c.count)
+		c.m.againN.Add(ctx, 1, c.count...)
 	}
 	if !m.Timestamp.IsZero() {
-		c.m.age.Record(ctx, max(now.Sub(m.Timestamp), 0).Seconds(), c.count)
+		c.m.age.Record(ctx, max(now.Sub(m.Timestamp), 0).Seconds(), c.timed...)
 	}
 }
 
 func (c *consumerMetrics) processed(ctx context.Context, n int64, d time.Duration, err error) {
-	c.m.inFlight.Add(ctx, -n, c.count)
-	opt := c.count
+	c.m.inFlight.Add(ctx, -n, c.count...)
+	counted, timed := c.count, c.timed
 	if err != nil {
-		opt = setOf(c.attrs, attribute.String(attrErrorType, errorType(err)))
+		set := setOf(c.attrs, attribute.String(attrErrorType, errorType(err)))
+		counted, timed = []metric.AddOption{set}, []metric.RecordOption{set}
 	}
-	c.m.consumedN.Add(ctx, n, opt)
-	c.m.process.Record(ctx, d.Seconds(), opt)
+	c.m.consumedN.Add(ctx, n, counted...)
+	c.m.process.Record(ctx, d.Seconds(), timed...)
 }
 
 // outcomes keeps the attributes of each outcome of each binding.
@@ -135,20 +142,20 @@ type outcomeKey struct {
 	failed  bool
 }
 
-type outcome struct{ opt metric.MeasurementOption }
+type outcome struct{ opts []metric.AddOption }
 
 func (o *outcomes) of(a stream.Action, binding string, failed bool) outcome {
 	key := outcomeKey{a, binding, failed}
 	if x, ok := o.made.Load(key); ok {
 		return x.(outcome)
 	}
-	x, _ := o.made.LoadOrStore(key, outcome{setOf([]attribute.KeyValue{
+	x, _ := o.made.LoadOrStore(key, outcome{[]metric.AddOption{setOf([]attribute.KeyValue{
 		attribute.String(attrBinding, binding), attribute.String(attrOutcome, a.String()), attribute.Bool(attrFailed, failed),
-	})})
+	})}})
 	return x.(outcome)
 }
 
-func (o outcome) add(ctx context.Context, c metric.Int64Counter) { c.Add(ctx, 1, o.opt) }
+func (o outcome) add(ctx context.Context, c metric.Int64Counter) { c.Add(ctx, 1, o.opts...) }
 
 func metricAttributes(s stream.System, operation, destination string) []attribute.KeyValue {
 	return append(serverAttributes(s), attribute.String(attrOperationName, operation), attribute.String(attrTemplate, destination))

@@ -25,6 +25,8 @@ type Config struct {
 	Link bool
 	// Sleuth1 also writes the headers that Spring Cloud Sleuth before 1.3.5 reads.
 	Sleuth1 bool
+	// Settle makes a span of every acknowledgement, and not only of what was rejected, requeued, dead-lettered or retried later.
+	Settle bool
 	// Order is which headers are believed first, when a message has several generations of them; see Extract. A generation that
 	// is not named is not read.
 	Order []Generation
@@ -58,22 +60,21 @@ func New(cfg Config) stream.Instrumentation {
 
 func (t *tracer) publish(s stream.System, b stream.Binding, next stream.PublishFunc) stream.PublishFunc {
 	exchange := b.Producer.Queue.Prefix + b.Destination
-	name := operationPublish + " " + cmp.Or(exchange, "amq.default")
-	common := append(serverAttributes(s),
-		attribute.String(attrOperationName, operationPublish), attribute.String(attrOperationType, typeSend),
-		attribute.String(attrTemplate, exchange))
+	targets := producerTargets(s, exchange)
 	m := t.m.ofPublisher(s, exchange)
 	return func(ctx context.Context, ms []stream.Raw) []error {
 		start := time.Now()
 		spans := make([]trace.Span, len(ms))
 		own := trace.SpanContextFromContext(ctx).IsValid()
-		for i, m := range ms {
+		for i := range ms {
+			m := &ms[i]
 			spanCtx := ctx
 			if !own {
 				spanCtx = Extract(ctx, m.Headers, t.cfg.Order...)
 			}
-			attrs := messageAttributes(common, m, joined(exchange, m.RoutingKey), m.RoutingKey)
-			spanCtx, spans[i] = t.tracer.Start(spanCtx, name, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...))
+			to := targets.of(way{exchange: exchange, key: m.RoutingKey})
+			spanCtx, spans[i] = t.tracer.Start(spanCtx, to.name, to.start...)
+			describe(spans[i], m)
 			Inject(spanCtx, m.Headers, t.cfg.Sleuth1)
 		}
 		errs := next(ctx, ms)
@@ -88,12 +89,12 @@ func (t *tracer) publish(s stream.System, b stream.Binding, next stream.PublishF
 
 func (t *tracer) publishPacked(s stream.System, b stream.Binding, next stream.PublishFunc) stream.PackedFunc {
 	exchange := b.Producer.Queue.Prefix + b.Destination
-	destination := cmp.Or(exchange, "amq.default")
+	destination := cmp.Or(exchange, defaultExchange)
 	common := append(serverAttributes(s), attribute.String(attrTemplate, exchange))
 	metrics := t.m.ofPublisher(s, exchange)
 	return func(ctx context.Context, m stream.Raw, parts []context.Context) error {
 		start := time.Now()
-		attrs := append(common[:len(common):len(common)], attribute.String(attrDestination, joined(exchange, m.RoutingKey)))
+		attrs := append(common[:len(common):len(common)], attribute.String(attrDestination, way{exchange: exchange, key: m.RoutingKey}.String()))
 		links := make([]trace.Link, len(parts))
 		for i, part := range parts {
 			if !trace.SpanContextFromContext(part).IsValid() && i == 0 {
@@ -122,42 +123,42 @@ func (t *tracer) publishPacked(s stream.System, b stream.Binding, next stream.Pu
 }
 
 func (t *tracer) consume(s stream.System, b stream.Binding, next stream.Handler) stream.Handler {
-	common := consumerAttributes(s, b)
+	targets := consumerTargets(s, b, t.m)
 	return func(ctx context.Context, m stream.Raw) stream.Outcome {
 		start := time.Now()
-		template, attrs := deliveryAttributes(common, b, m)
-		metrics := t.m.ofConsumer(s, template)
-		opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...)}
+		d := &m.Delivery
+		from := targets.of(way{exchange: d.Exchange, key: d.RoutingKey, queue: d.Queue})
 		ctx = Extract(ctx, m.Headers, t.cfg.Order...)
+		opts := from.start
 		if t.cfg.Link {
-			opts = append(opts, trace.WithNewRoot(), trace.WithLinks(trace.LinkFromContext(ctx)))
+			opts = append(opts[:len(opts):len(opts)], trace.WithNewRoot(), trace.WithLinks(trace.LinkFromContext(ctx)))
 		}
-		ctx, span := t.tracer.Start(ctx, operationProcess+" "+template, opts...)
-		metrics.begin(ctx, start, m)
+		ctx, span := t.tracer.Start(ctx, from.name, opts...)
+		describe(span, &m)
+		from.metrics.begin(ctx, start, &m)
 		out := next(ctx, m)
 		if out.Err != nil {
 			span.SetAttributes(attribute.String(attrOutcome, out.Action.String()))
 		}
-		metrics.processed(ctx, 1, time.Since(start), out.Err)
+		from.metrics.processed(ctx, 1, time.Since(start), out.Err)
 		end(span, out.Err)
+		out.Context = ctx
 		return out
 	}
 }
 
 // consumeBatch links to every producer. A batch of one is that one's child, as it would be without batches.
 func (t *tracer) consumeBatch(s stream.System, b stream.Binding, next stream.BatchHandler) stream.BatchHandler {
-	common := consumerAttributes(s, b)
+	targets := consumerTargets(s, b, t.m)
 	return func(ctx context.Context, ms []stream.Raw) []stream.Outcome {
 		start := time.Now()
-		template, attrs := deliveryAttributes(common, b, ms[0])
-		if len(ms) > 1 {
-			attrs = append(common[:len(common):len(common)], attribute.String(attrTemplate, template),
-				attribute.String(attrDestination, joined(ms[0].Delivery.Exchange, "", ms[0].Delivery.Queue)))
+		d := &ms[0].Delivery
+		w := way{exchange: d.Exchange, queue: d.Queue}
+		if len(ms) == 1 {
+			w.key = d.RoutingKey
 		}
-		metrics := t.m.ofConsumer(s, template)
-		opts := []trace.SpanStartOption{
-			trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...), trace.WithAttributes(attribute.Int(attrBatchCount, len(ms))),
-		}
+		from := targets.of(w)
+		opts := append(from.start[:len(from.start):len(from.start)], trace.WithAttributes(attribute.Int(attrBatchCount, len(ms))))
 		for _, m := range ms {
 			producer := Extract(ctx, m.Headers, t.cfg.Order...)
 			if len(ms) == 1 && !t.cfg.Link {
@@ -169,17 +170,21 @@ func (t *tracer) consumeBatch(s stream.System, b stream.Binding, next stream.Bat
 				}}))
 			}
 		}
-		ctx, span := t.tracer.Start(ctx, operationProcess+" "+template, opts...)
-		for _, m := range ms {
-			metrics.begin(ctx, start, m)
+		ctx, span := t.tracer.Start(ctx, from.name, opts...)
+		if len(ms) == 1 {
+			describe(span, &ms[0])
+		}
+		for i := range ms {
+			from.metrics.begin(ctx, start, &ms[i])
 		}
 		outs := next(ctx, ms)
 		var errs []error
-		for _, out := range outs {
-			errs = append(errs, out.Err)
+		for i := range outs {
+			errs = append(errs, outs[i].Err)
+			outs[i].Context = ctx
 		}
 		err := errors.Join(errs...)
-		metrics.processed(ctx, int64(len(ms)), time.Since(start), err)
+		from.metrics.processed(ctx, int64(len(ms)), time.Since(start), err)
 		end(span, err)
 		return outs
 	}
@@ -196,85 +201,36 @@ func (t *tracer) retry(ctx context.Context, b stream.Binding, attempt int, err e
 		attribute.String("exception.message", text)))
 }
 
-// settled counts what became of messages: that is how many were dead-lettered, retried later, and so on.
-func (t *tracer) settled(ctx context.Context, b stream.Binding, _ stream.Raw, out stream.Outcome, err error) {
+// settled counts what became of messages: that is how many were dead-lettered, retried later, and so on. What is not simply
+// acknowledged, or cannot be, has a span of its own beside the handling's, with Config.Settle everything.
+func (t *tracer) settled(ctx context.Context, s stream.System, b stream.Binding, m stream.Raw, out stream.Outcome, began time.Time, err error) {
 	t.m.outcomes.of(out.Action, b.Name, err != nil).add(ctx, t.m.outcomeN)
-}
-
-func consumerAttributes(s stream.System, b stream.Binding) []attribute.KeyValue {
-	common := append(serverAttributes(s),
-		attribute.String(attrOperationName, operationProcess), attribute.String(attrOperationType, typeProcess))
-	if b.Group != "" {
-		common = append(common, attribute.String(attrGroup, b.Group))
+	if out.Action == stream.ActionAccept && err == nil && !t.cfg.Settle {
+		return
 	}
-	if b.Consumer.Partitioned {
-		common = append(common, attribute.Bool(attrPartitioned, true))
-	}
-	return common
-}
-
-// deliveryAttributes are a delivery's, and the short name of where it came from: the queue, or the exchange of a queue that is
-// random.
-func deliveryAttributes(common []attribute.KeyValue, b stream.Binding, m stream.Raw) (template string, attrs []attribute.KeyValue) {
 	d := m.Delivery
-	template = d.Queue
-	attrs = messageAttributes(common, m, joined(d.Exchange, d.RoutingKey, d.Queue), d.RoutingKey)
+	attrs := append(serverAttributes(s), attribute.String(attrOperationName, operationOf(out.Action)), attribute.String(attrOperationType, typeSettle),
+		attribute.String(attrDestination, way{exchange: d.Exchange, key: d.RoutingKey, queue: d.Queue}.String()),
+		attribute.String(attrMessageID, m.ID), attribute.Int64(attrDeliveryTag, int64(d.Tag)), attribute.String(attrOutcome, out.Action.String()))
+	name := d.Queue
 	if b.Group == "" {
-		template = d.Exchange
-		attrs = append(attrs, attribute.Bool(attrAnonymous, true))
+		name = d.Exchange
 	}
-	attrs = append(attrs, attribute.String(attrTemplate, template), attribute.Int64(attrDeliveryTag, int64(d.Tag)))
-	if d.Redelivered {
-		attrs = append(attrs, attribute.Bool(attrRedelivered, true))
-	}
-	if d.Retries > 0 {
-		attrs = append(attrs, attribute.Int(attrRetries, d.Retries))
-	}
-	return template, attrs
+	_, span := t.tracer.Start(ctx, operationOf(out.Action)+" "+cmp.Or(name, defaultExchange), trace.WithTimestamp(began),
+		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(withKey(attrs, d.RoutingKey)...))
+	end(span, err)
 }
 
-func serverAttributes(s stream.System) []attribute.KeyValue {
-	attrs := []attribute.KeyValue{attribute.String(attrSystem, s.Name)}
-	if s.Address != "" {
-		attrs = append(attrs, attribute.String(attrServerAddress, s.Address))
+// operationOf is AMQP's word for how the delivery itself is settled: what was published elsewhere is acknowledged.
+func operationOf(a stream.Action) string {
+	switch a {
+	case stream.ActionRequeue:
+		return operationNack
+	case stream.ActionReject:
+		return operationReject
+	case stream.ActionAccept, stream.ActionDeadLetter, stream.ActionRetry, stream.ActionManual:
 	}
-	if s.Port != 0 {
-		attrs = append(attrs, attribute.Int(attrServerPort, s.Port))
-	}
-	return attrs
-}
-
-// roomForMore is how many attributes a span may get beside those that it shares with others.
-const roomForMore = 12
-
-func messageAttributes(common []attribute.KeyValue, m stream.Raw, destination, routingKey string) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, len(common)+roomForMore)
-	attrs = append(attrs, common...)
-	attrs = append(attrs,
-		attribute.String(attrDestination, destination), attribute.String(attrMessageID, m.ID), attribute.Int(attrBodySize, len(m.Payload)))
-	if routingKey != "" {
-		attrs = append(attrs, attribute.String(attrRoutingKey, routingKey))
-	}
-	if m.CorrelationID != "" {
-		attrs = append(attrs, attribute.String(attrConversationID, m.CorrelationID))
-	}
-	return attrs
-}
-
-// joined is the conventions' name of a RabbitMQ destination: {exchange}:{routing key}[:{queue}], without empty parts and
-// without the queue when it is the routing key.
-func joined(exchange, key string, queue ...string) string {
-	name := exchange
-	if key != "" {
-		if name != "" {
-			name += ":"
-		}
-		name += key
-	}
-	if len(queue) > 0 && queue[0] != "" && queue[0] != key {
-		name += ":" + queue[0]
-	}
-	return cmp.Or(name, "amq.default")
+	return operationAck
 }
 
 func end(span trace.Span, err error) {

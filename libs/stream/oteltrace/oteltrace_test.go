@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/warren-mq/warren/libs/stream"
 	"go.opentelemetry.io/otel/attribute"
@@ -50,6 +51,50 @@ func TestOneTraceAcrossAHop(t *testing.T) {
 	mustHave(t, c, attribute.Int64("messaging.rabbitmq.message.delivery_tag", 7))
 	mustHave(t, c, attribute.Int("server.port", 5670))
 	mustHave(t, c, attribute.String("stream.outcome", "dead-letter"))
+}
+
+// What is not simply acknowledged has a span of its settling, the child of its handling.
+func TestSettleSpans(t *testing.T) {
+	no := errors.New("no")
+	for _, c := range []struct {
+		name string
+		all  bool
+		out  stream.Outcome
+		err  error
+		want string // the span's name, "" for none
+	}{
+		{"accepted", false, stream.Outcome{}, nil, ""},
+		{"accepted, all shown", true, stream.Outcome{}, nil, "ack orders.payment"},
+		{"accepted, but the channel is gone", false, stream.Outcome{}, no, "ack orders.payment"},
+		{"dead letter", false, stream.Outcome{Action: stream.ActionDeadLetter, Err: no}, nil, "ack orders.payment"},
+		{"requeued", false, stream.Outcome{Action: stream.ActionRequeue, Err: no}, nil, "nack orders.payment"},
+		{"rejected", false, stream.Outcome{Action: stream.ActionReject, Err: no}, nil, "reject orders.payment"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rec := tracetest.NewSpanRecorder()
+			in := New(Config{TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec)), Settle: c.all})
+			b := stream.Binding{Name: "in", Destination: "orders", Group: "payment"}
+			m := stream.Raw{ID: "m", Delivery: stream.Delivery{Exchange: "orders", RoutingKey: "k", Queue: "orders.payment", Tag: 7}}
+			out := in.Consume(rabbit, b, func(context.Context, stream.Raw) stream.Outcome { return c.out })(t.Context(), m)
+			began := time.Now()
+			in.Settled(out.Context, rabbit, b, m, out, began, c.err)
+			spans := rec.Ended()
+			if c.want == "" {
+				if len(spans) != 1 {
+					t.Errorf("%d spans, want the handling's only", len(spans))
+				}
+				return
+			}
+			if len(spans) != 2 || spans[1].Name() != c.want || spans[1].Parent().SpanID() != spans[0].SpanContext().SpanID() {
+				t.Fatalf("spans %v", spans)
+			}
+			if s := spans[1]; s.SpanKind() != trace.SpanKindClient || !s.StartTime().Equal(began) || (s.Status().Code == codes.Error) != (c.err != nil) {
+				t.Errorf("%v %v %v", s.SpanKind(), s.StartTime(), s.Status())
+			}
+			mustHave(t, spans[1], attribute.String("messaging.operation.type", "settle"))
+			mustHave(t, spans[1], attribute.Int64("messaging.rabbitmq.message.delivery_tag", 7))
+		})
+	}
 }
 
 func TestLinkMakesAnotherTrace(t *testing.T) {

@@ -142,6 +142,9 @@ func (f *fields) of(g Generation) trace.SpanContext {
 		if f[fieldTraceparent] == "" {
 			return trace.SpanContext{}
 		}
+		if sc := plainParent(f[fieldTraceparent]); sc.IsValid() && f[fieldTracestate] == "" {
+			return sc
+		}
 		return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), f))
 	case B3:
 		return b3Single(f[fieldB3])
@@ -151,6 +154,14 @@ func (f *fields) of(g Generation) trace.SpanContext {
 		return flagged(f[fieldSleuthTraceID], f[fieldSleuthSpanID], f[fieldSleuthSampled], f[fieldSleuthFlags])
 	}
 	return trace.SpanContext{}
+}
+
+// plainParent reads a traceparent as almost all are written, of version 00: the propagator makes more ado about it.
+func plainParent(s string) trace.SpanContext {
+	if len(s) != 55 || s[:3] != "00-" || s[35] != '-' || s[52:54] != "-0" || s[54] != '0' && s[54] != '1' {
+		return trace.SpanContext{}
+	}
+	return remote(s[3:35], s[36:52], s[54:])
 }
 
 // b3Single reads {trace}-{span}[-{1|0|d}[-{parent}]].

@@ -2,6 +2,7 @@ package rabbit
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -29,6 +30,7 @@ func publishing(m stream.Raw, transient bool) (amqp.Publishing, error) {
 		mode = amqp.Transient
 	}
 	if m.Delay > 0 {
+		headers = maps.Clone(headers)
 		headers[headerDelay] = m.Delay.Milliseconds()
 	}
 	return amqp.Publishing{
@@ -79,12 +81,23 @@ func count(v any) int {
 	return 0
 }
 
+// toTable is h itself when AMQP has a type for all that is in it, else a copy. Nil becomes an empty table.
 func toTable(h stream.Headers) (amqp.Table, error) {
-	t := make(amqp.Table, len(h))
+	t, shared := amqp.Table(h), true
+	if h == nil {
+		t = amqp.Table{}
+	}
 	for k, v := range h {
+		switch v.(type) {
+		case string, bool, int32, int64, float64:
+			continue
+		}
 		f, err := toField(v)
 		if err != nil {
 			return nil, fmt.Errorf("rabbit: header %s: %w", k, err)
+		}
+		if shared {
+			t, shared = maps.Clone(t), false
 		}
 		t[k] = f
 	}
@@ -126,12 +139,19 @@ func toField(v any) (any, error) {
 	return nil, fmt.Errorf("%T has no AMQP field type", v)
 }
 
+// fromTable is t itself, as nobody else has it, with small integers made wide.
 func fromTable(t amqp.Table) stream.Headers {
-	h := make(stream.Headers, len(t))
-	for k, v := range t {
-		h[k] = fromField(v)
+	if t == nil {
+		return stream.Headers{}
 	}
-	return h
+	for k, v := range t {
+		switch v.(type) {
+		case string, bool, int32, int64, float64:
+		default:
+			t[k] = fromField(v)
+		}
+	}
+	return stream.Headers(t)
 }
 
 // fromField widens small integers, so that a reader has two cases instead of eight.
