@@ -10,7 +10,7 @@ ROUNDS   ?= 5
 COMPOSE  ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check sim chaos failover bench-vs-rabbitmq bench-binder oracle interop interop-spring lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,8 +69,14 @@ bench-vs-rabbitmq: build ## Measure this broker and an installed RabbitMQ side b
 oracle: ## Compare the recorded conversations with a real RabbitMQ (ORACLE_URL, ORACLE_HTTP; else rabbitmq-server), and ours with them
 	broker/interop/oracle.sh
 
+tools: ## rabbit-hole's own suite (fetched when it runs) and rabbitmqadmin against one node: what passed, what does not apply and why
+	go test -count=1 -tags interop -run 'RabbitHole|Rabbitmqadmin' -timeout 12m -v ./broker/interop
+
+polling: build ## What tools cost that watch 10,000 queues and 2,000 connections: rates and latencies with and without them, in ROUNDS (5)
+	@bin/versus polling --rounds $(ROUNDS)
+
 interop: ## Clients of other languages against one node: librabbitmq, pika, bunny, amqplib; skips what is not installed
-	go test -count=1 -tags interop -v ./broker/interop
+	go test -count=1 -tags interop -run Clients -v ./broker/interop
 
 interop-spring: ## A Spring Boot application on Spring Cloud Stream beside the Go binder; needs Java and Maven (WARREN_TEST_AMQP_URL: another broker)
 	go test -count=1 -tags interop -v ./libs/stream/interop

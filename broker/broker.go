@@ -337,11 +337,12 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	pages := management.New(api{n}, management.Config{Logger: n.cfg.Logger, GuestRemote: n.cfg.GuestRemote, Metrics: n.metrics, Done: ctx.Done()})
 	servers := []*http.Server{{Handler: pages, ReadHeaderTimeout: headerReadTimeout, IdleTimeout: httpIdleTimeout}}
-	served := make(chan error, 2)
-	go func() { served <- servers[0].Serve(n.httpL) }()
 	if n.scrapeL != nil {
 		servers = append(servers, &http.Server{Handler: n.metrics, ReadHeaderTimeout: headerReadTimeout, IdleTimeout: httpIdleTimeout})
-		go func() { served <- servers[1].Serve(n.scrapeL) }()
+	}
+	served := make(chan error, len(servers))
+	for i, l := range []net.Listener{n.httpL, n.scrapeL}[:len(servers)] {
+		go func() { served <- servers[i].Serve(l) }()
 	}
 	var err error
 	for {

@@ -37,6 +37,7 @@ type cluster struct {
 	name    string
 	dir     string
 	amqp    []string // addresses, by node
+	http    []string // this broker's
 	nodes   []*exec.Cmd
 	proxies map[string]string // their addresses
 	others  []*exec.Cmd
@@ -125,6 +126,7 @@ func startWarren(ctx context.Context, dir, bin string) (*cluster, error) {
 	}
 	c.amqp = ports[:nodeCount]
 	api, peers := ports[nodeCount:2*nodeCount], ports[2*nodeCount:]
+	c.http = api
 	var backends []string
 	for i := range nodeCount {
 		name := "broker-" + strconv.Itoa(i+1)

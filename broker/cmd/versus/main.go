@@ -28,51 +28,82 @@ type config struct {
 	Rounds int           `help:"Rounds; each runs every row once on every cluster." default:"5"`
 	Time   time.Duration `help:"How long each run lasts." default:"4s"`
 	Rows   []string      `help:"Rows, by the beginning of their names; default: all."`
-	Only   string        `help:"Measure one cluster only: ${enum}." enum:"warren,rabbitmq,both" default:"both"`
 }
 
 const roundsMax = 100
 
+type cli struct {
+	Beside  beside  `cmd:"" default:"withargs" help:"Measure this broker and RabbitMQ, one after the other, round after round (default)."`
+	Polling polling `cmd:"" help:"Measure what tools cost that watch a cluster with many queues and connections."`
+}
+
+// check refuses what can't be measured.
+func (c *config) check() error {
+	if c.Rounds < 1 || c.Rounds > roundsMax || c.Time < time.Second {
+		return fmt.Errorf("want 1 to %d rounds of at least 1s", roundsMax)
+	}
+	return nil
+}
+
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	var c config
-	exited := false
-	k, err := kong.New(&c, kong.Name("versus"), kong.Description("Measures this broker and RabbitMQ side by side."),
+	var c cli
+	exited, polls := false, false
+	k, err := kong.New(&c, kong.Name("versus"), kong.Description("Measures this broker and RabbitMQ side by side, and what watching costs."),
 		kong.Writers(stdout, stderr), kong.Exit(func(int) { exited = true }))
 	if err == nil {
-		_, err = k.Parse(args)
+		var parsed *kong.Context
+		if parsed, err = k.Parse(args); err == nil && !exited {
+			polls = parsed.Selected().Name == "polling"
+		}
 	}
 	if exited {
 		return process.ExitOK
 	}
-	if err == nil && (c.Rounds < 1 || c.Rounds > roundsMax || c.Time < time.Second) {
-		err = fmt.Errorf("want 1 to %d rounds of at least 1s", roundsMax)
+	if err == nil {
+		err = errors.Join(c.Beside.check(), c.Polling.check())
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "versus:", err)
 		return process.ExitUsage
 	}
-	if err := c.measure(ctx, stdout, stderr); err != nil {
+	measure := c.Beside.run
+	if polls {
+		measure = c.Polling.run
+	}
+	if err := measure(ctx, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "versus:", err)
 		return process.ExitError
 	}
 	return process.ExitOK
 }
 
-// measure starts the clusters, runs all rows and prints the table.
-func (c *config) measure(ctx context.Context, stdout, stderr io.Writer) (err error) {
+// prepare finds the programs, and makes a directory for what the nodes write.
+func (c *config) prepare() (dir string, cleanUp func(), err error) {
 	if c.Bin == "" {
 		self, err := os.Executable()
 		if err != nil {
-			return err
+			return "", nil, err
 		}
 		c.Bin = filepath.Dir(self)
 	}
-	dir, err := os.MkdirTemp("", "versus-")
+	dir, err = os.MkdirTemp("", "versus-")
+	return dir, func() { _ = os.RemoveAll(dir) }, err
+}
+
+// beside measures this broker beside RabbitMQ.
+type beside struct {
+	config
+	Only string `help:"Measure one cluster only: ${enum}." enum:"warren,rabbitmq,both" default:"both"`
+}
+
+// run starts the clusters, runs all rows and prints the table.
+func (c *beside) run(ctx context.Context, stdout, stderr io.Writer) error {
+	dir, cleanUp, err := c.prepare()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	rows := c.rows()
+	defer cleanUp()
+	rows := c.rows(allRows)
 	if len(rows) == 0 {
 		return fmt.Errorf("no row begins with any of %q", c.Rows)
 	}
@@ -125,12 +156,12 @@ func (c *config) measure(ctx context.Context, stdout, stderr io.Writer) (err err
 }
 
 // rows picks the rows that were asked for.
-func (c *config) rows() []row {
+func (c *config) rows(all []row) []row {
 	if len(c.Rows) == 0 {
-		return allRows
+		return all
 	}
 	var out []row
-	for _, r := range allRows {
+	for _, r := range all {
 		if slices.ContainsFunc(c.Rows, func(p string) bool { return strings.HasPrefix(r.name, p) }) {
 			out = append(out, r)
 		}

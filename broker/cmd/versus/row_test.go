@@ -29,10 +29,10 @@ func TestTable(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
-	if got := (&config{}).rows(); len(got) != len(allRows) {
+	if got := (&config{}).rows(allRows); len(got) != len(allRows) {
 		t.Errorf("%d rows, want all %d", len(got), len(allRows))
 	}
-	if got := (&config{Rows: []string{"window", "durable, 1 "}}).rows(); len(got) != 2 {
+	if got := (&config{Rows: []string{"window", "durable, 1 "}}).rows(allRows); len(got) != 2 {
 		t.Errorf("%d rows, want 2", len(got))
 	}
 	if len(allRows[0].args) == 0 || allRows[0].args[len(allRows[0].args)-1] != "100" || allRows[1].args[len(allRows[1].args)-1] != "1024" {

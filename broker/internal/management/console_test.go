@@ -223,7 +223,10 @@ func TestConsole(t *testing.T) {
 			chromedp.Evaluate("{ const e = document.querySelector('input[type=search]'); e.value = ''; e.dispatchEvent(new Event('input')); }", nil), text("audit.log"),
 		}},
 		{"queue", "queue/%2F/orders.payment", "Synced to", []chromedp.Action{text("follower"), text("orders.payment-1")}},
-		{"messages", "queue/%2F/audit.log", "Only broker-", []chromedp.Action{chromedp.Click("#peek"), text("of 10 messages"), chromedp.Click("details summary"), text("customer")}},
+		{"messages", "queue/%2F/audit.log", "Only broker-", []chromedp.Action{
+			chromedp.Click("#peek"), text("10 of 10 messages, from position 1 on. Nothing has happened to them"), chromedp.Click(`//button[text()="The next ones"]`, chromedp.BySearch),
+			text("from position 11 on"), chromedp.Click("details summary"), text("customer"),
+		}},
 		{"exchanges", "exchanges", "amq.topic", nil},
 		{"exchange", "exchange/%2F/orders", "Where would this message go?", []chromedp.Action{
 			chromedp.SendKeys("#route-key", "payment.failed"), chromedp.Click("#route"), text("It goes to"), chromedp.Poll("document.querySelectorAll('.graph g.hit').length == 5", nil),
@@ -234,6 +237,10 @@ func TestConsole(t *testing.T) {
 		{"vhosts", "vhosts", "Firehose", nil},
 		{"users", "users", "anna", nil},
 		{"events", "events", "queue.created", []chromedp.Action{text("no alarms")}},
+		{"audit", "audit", "operator-policies", []chromedp.Action{
+			chromedp.SendKeys("input[type=search]", "anna"), text("2 of "), // the user, and the permissions
+			chromedp.Evaluate("{ const e = document.querySelector('input[type=search]'); e.value = ''; e.dispatchEvent(new Event('input')); }", nil), text("cluster-name"),
+		}},
 		{"definitions", "definitions", "Download", nil},
 	} {
 		must(v.name, chromedp.Navigate(base+"#/"+v.path), text(v.text))
@@ -250,6 +257,7 @@ func TestConsole(t *testing.T) {
 		chromedp.Click(`//button[text()="Cancel"]`, chromedp.BySearch), chromedp.WaitNotPresent("dialog"))
 	must("delete", chromedp.Navigate(base+"#/queue/%2F/invoices"), chromedp.WaitVisible("#delete"), chromedp.Click("#delete"), chromedp.WaitVisible("#ask-yes"), chromedp.Click("#ask-yes"), text("Declare a queue"))
 	newAPI(t, n).want(404, get, "/api/queues/%2F/invoices", "")
+	must("audit of it", chromedp.Navigate(base+"#/audit"), text("DELETE /queues/%2F/invoices"))
 
 	must("why", chromedp.Navigate(base+"#/overview"), text("Confirm latency"), chromedp.Click(".figure .why"), chromedp.Poll("document.querySelector('[popover]:popover-open') != null", nil), shoot("why"))
 	// Dark, and on a telephone.

@@ -150,19 +150,45 @@ func (h *handler) list(w http.ResponseWriter, r *request, all rows) error {
 	return nil
 }
 
+// sortKey is what an entry is sorted by: what is missing first, then numbers, then all else
+// as text.
+type sortKey struct {
+	rank   int8
+	number float64
+	text   string
+	i      int // the entry
+}
+
+func sortKeyOf(v any, i int) sortKey {
+	if v == nil {
+		return sortKey{i: i}
+	}
+	if x, ok := numeric(v); ok {
+		return sortKey{rank: 1, number: x, i: i}
+	}
+	return sortKey{rank: 2, text: text(v), i: i}
+}
+
+func (k sortKey) compare(o sortKey) int {
+	return cmp.Or(cmp.Compare(k.rank, o.rank), cmp.Compare(k.number, o.number), cmp.Compare(k.text, o.text))
+}
+
 // order sorts entries by what a path leads to.
 func (all *rows) order(fit []int, path []string, entry func(int) map[string]any) {
-	keys, name := make(map[int]any, len(fit)), strings.Join(path, ".")
-	for _, i := range fit {
+	keys, name := make([]sortKey, len(fit)), strings.Join(path, ".")
+	for at, i := range fit {
 		if all.key != nil {
 			if v, ok := all.key(i, name); ok {
-				keys[i] = v
+				keys[at] = sortKeyOf(v, i)
 				continue
 			}
 		}
-		keys[i] = at(entry(i), path)
+		keys[at] = sortKeyOf(atPath(entry(i), path), i)
 	}
-	slices.SortStableFunc(fit, func(a, b int) int { return compare(keys[a], keys[b]) })
+	slices.SortStableFunc(keys, sortKey.compare)
+	for at := range keys {
+		fit[at] = keys[at].i
+	}
 }
 
 // one answers with one object, and only the columns that the client wants.
@@ -174,8 +200,8 @@ func (h *handler) one(w http.ResponseWriter, r *request, v map[string]any) error
 	return err
 }
 
-// at returns what a path leads to; nil if it leads nowhere.
-func at(v any, path []string) any {
+// atPath returns what a path leads to; nil if it leads nowhere.
+func atPath(v any, path []string) any {
 	for _, key := range path {
 		m, ok := v.(map[string]any)
 		if !ok {
@@ -193,7 +219,7 @@ func (l *listing) project(m map[string]any) map[string]any {
 	}
 	out := map[string]any{}
 	for _, path := range l.columns {
-		v := at(m, path)
+		v := atPath(m, path)
 		if v == nil {
 			continue
 		}
@@ -209,21 +235,6 @@ func (l *listing) project(m map[string]any) map[string]any {
 		to[path[len(path)-1]] = v
 	}
 	return out
-}
-
-// compare orders values: what is missing first, then numbers, then all else as text.
-func compare(a, b any) int {
-	x, isX := numeric(a)
-	y, isY := numeric(b)
-	switch {
-	case a == nil || b == nil:
-		return cmp.Compare(btoi(a != nil), btoi(b != nil))
-	case isX && isY:
-		return cmp.Compare(x, y)
-	case isX != isY:
-		return cmp.Compare(btoi(!isX), btoi(!isY))
-	}
-	return cmp.Compare(text(a), text(b))
 }
 
 func btoi(b bool) int {

@@ -33,6 +33,7 @@ type Source interface {
 	// LedQueues returns the queues whose leader is here.
 	LedQueues(ctx context.Context) []node.QueueStatus
 	ConnectionsHere() []node.ConnectionStatus
+	Activity() (publishers, consumers int)
 	ExchangesHere() []node.ExchangeCounts
 	RaftSums(ctx context.Context) node.RaftSums
 }
@@ -59,9 +60,12 @@ func Handler(source func() Source, c Config) (http.Handler, error) {
 	if c.Top == 0 {
 		c.Top = topDefault
 	}
-	chosen, err := regexp.Compile(cmp.Or(c.Queues, "$^"))
-	if err != nil {
-		return nil, err
+	var chosen *regexp.Regexp // nil: none
+	if c.Queues != "" {
+		var err error
+		if chosen, err = regexp.Compile(c.Queues); err != nil {
+			return nil, err
+		}
 	}
 	page := func(collect func(*collector, url.Values)) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -94,7 +98,8 @@ type collector struct {
 	version string
 	top     int
 	chosen  *regexp.Regexp
-	vhosts  []string // nil: all
+	vhosts  []string            // nil: all
+	process *node.MachineStatus // nil: not asked for yet
 	out     []prometheus.Metric
 }
 
@@ -159,6 +164,15 @@ func (x *collector) histogram(name, help string, s *meter.Snapshot, unit float64
 	x.out = append(x.out, prometheus.MustNewConstHistogram(prometheus.NewDesc(name, help, nil, nil), sum, float64(s.Sum)*unit, buckets))
 }
 
+// uses is what the process uses; finding that out takes a look at each open file.
+func (x *collector) uses() *node.MachineStatus {
+	if x.process == nil {
+		m := x.n.Machine()
+		x.process = &m
+	}
+	return x.process
+}
+
 func flag(b bool) float64 {
 	if b {
 		return 1
@@ -175,16 +189,44 @@ func (x *collector) queues() []node.QueueStatus {
 
 // told returns those of the queues that are told of one by one: those that are chosen, and
 // of the others those with the most messages.
-func (x *collector) told(all []node.QueueStatus) []node.QueueStatus {
-	var told, rest []node.QueueStatus
-	for _, q := range all {
-		if x.chosen.MatchString(q.Name) {
+func (x *collector) told(all []node.QueueStatus) []*node.QueueStatus {
+	var told, rest []*node.QueueStatus
+	for i := range all {
+		switch q := &all[i]; {
+		case x.chosen != nil && x.chosen.MatchString(q.Name):
 			told = append(told, q)
-		} else {
+		case x.top > 0:
 			rest = append(rest, q)
 		}
 	}
-	slices.SortStableFunc(rest, func(a, b node.QueueStatus) int { return cmp.Compare(b.Ready+b.Unacked, a.Ready+a.Unacked) })
+	byName := func(a, b *node.QueueStatus) int {
+		return cmp.Or(cmp.Compare(a.VHost, b.VHost), cmp.Compare(a.Name, b.Name))
+	}
+	slices.SortFunc(told, byName)
+	larger := func(a, b *node.QueueStatus) int {
+		return cmp.Or(cmp.Compare(b.Ready+b.Unacked, a.Ready+a.Unacked), byName(a, b))
+	}
+	if largest := min(x.top, objectsMax); len(rest) > 2*largest { // most are not needed: what is smaller than so many goes first
+		rest = atLeast(rest, largest)
+	}
+	slices.SortFunc(rest, larger)
 	told = append(told, rest[:min(max(x.top, 0), len(rest))]...)
 	return told[:min(len(told), objectsMax)]
+}
+
+// atLeast returns the queues that have as many messages as the n-th largest, or more; of
+// the empty ones as many as are needed, by name.
+func atLeast(all []*node.QueueStatus, n int) []*node.QueueStatus {
+	lengths := make([]int, 0, len(all))
+	for _, q := range all {
+		if l := q.Ready + q.Unacked; l > 0 {
+			lengths = append(lengths, l)
+		}
+	}
+	if len(lengths) < n {
+		return all
+	}
+	slices.Sort(lengths)
+	least := lengths[len(lengths)-n]
+	return slices.DeleteFunc(all, func(q *node.QueueStatus) bool { return q.Ready+q.Unacked < least })
 }

@@ -25,7 +25,7 @@ func (x *collector) aggregated() {
 	x.raft()
 	x.exchanges("rabbitmq_", false)
 	for _, q := range x.told(queues) {
-		x.queue("warren_queue_", &q)
+		x.queue("warren_queue_", q)
 	}
 }
 
@@ -40,7 +40,7 @@ func (x *collector) identity(endpoint string) {
 
 // totals are the sums over queues, connections and channels.
 func (x *collector) totals(queues []node.QueueStatus) {
-	m := x.n.Machine()
+	m := x.uses()
 	x.gauge("rabbitmq_connections", "Open connections", float64(m.Connections))
 	x.gauge("rabbitmq_channels", "Open channels", float64(m.Channels))
 	x.gauge("rabbitmq_queues", "Queues whose leader is here", float64(len(queues)))
@@ -112,22 +112,14 @@ func (x *collector) global() {
 	} {
 		x.counter("rabbitmq_global_messages_"+c.name+"_total", c.help, c.n, "protocol", "amqp091")
 	}
-	publishers, consumers := 0, 0
-	for _, c := range x.n.ConnectionsHere() {
-		for _, ch := range c.Channels {
-			consumers += len(ch.Consumers)
-			if ch.Counts[node.StatPublish] > 0 {
-				publishers++
-			}
-		}
-	}
+	publishers, consumers := x.n.Activity()
 	x.gauge("rabbitmq_global_publishers", "Channels that have published", float64(publishers), "protocol", "amqp091")
 	x.gauge("rabbitmq_global_consumers", "Consumers of clients of this node", float64(consumers), "protocol", "amqp091")
 }
 
 // machine is what the process uses.
 func (x *collector) machine() {
-	m := x.n.Machine()
+	m := x.uses()
 	x.gauge("rabbitmq_process_resident_memory_bytes", "Memory in use", float64(m.MemoryUsed))
 	x.gauge("rabbitmq_resident_memory_limit_bytes", "Memory past which nobody may publish", float64(m.MemoryLimit))
 	x.gauge("rabbitmq_disk_space_available_bytes", "Free disk space", float64(m.DiskFree))
@@ -207,7 +199,7 @@ func (x *collector) perObject(prefix string) {
 	x.identity("per-object")
 	x.exchanges(prefix, true)
 	for _, q := range x.told(x.queues()) {
-		x.queue(prefix+"queue_", &q)
+		x.queue(prefix+"queue_", q)
 	}
 }
 
@@ -229,7 +221,7 @@ func (x *collector) detailed(families []string) {
 	}
 	if slices.Contains(families, familyQueues) || slices.Contains(families, familyConsumers) {
 		for _, q := range x.told(x.queues()) {
-			x.queue(prefix+"queue_", &q)
+			x.queue(prefix+"queue_", q)
 		}
 	}
 	if !slices.Contains(families, familyConnections) && !slices.Contains(families, familyChannels) {
@@ -297,7 +289,7 @@ func (x *collector) raft() {
 		}
 	}
 	x.gauge("rabbitmq_raft_entries", "Entries that the node holds, in memory and on disk", float64(s.Last-min(s.Trimmed, s.Last)))
-	x.gauge("rabbitmq_raft_wal_files", "Files of the write-ahead log", float64(x.n.Machine().LogFiles))
+	x.gauge("rabbitmq_raft_wal_files", "Files of the write-ahead log", float64(x.uses().LogFiles))
 	x.counter("rabbitmq_raft_term_total", "Terms of the placement groups that the node holds, which rise with each election", s.Term)
 	h := x.n.Histograms()
 	mean := 0.0
@@ -312,7 +304,7 @@ func (x *collector) raft() {
 // memory tells where the memory went.
 func (x *collector) memory() {
 	x.identity("memory-breakdown")
-	m := x.n.Machine()
+	m := x.uses()
 	x.gauge("rabbitmq_memory_rss_bytes", "Resident set", float64(m.MemoryUsed))
 	x.gauge("rabbitmq_memory_heap_bytes", "Objects", float64(m.HeapBytes))
 	x.gauge("rabbitmq_memory_other_bytes", "All else", float64(m.MemoryUsed-min(m.HeapBytes, m.MemoryUsed)))

@@ -152,6 +152,26 @@ func (n *Node) connectionsHere() []ConnectionStatus {
 	return all
 }
 
+// Activity counts the channels to this node that have published, and the consumers on them.
+func (n *Node) Activity() (publishers, consumers int) {
+	links, states := n.openLinks()
+	for _, s := range states {
+		if s.Counters[StatPublish].Load() > 0 {
+			publishers++
+		}
+	}
+	for _, l := range links {
+		l.mu.Lock()
+		for c := range l.consumers {
+			if c.Tag != "" && !c.internal {
+				consumers++
+			}
+		}
+		l.mu.Unlock()
+	}
+	return publishers, consumers
+}
+
 func (n *Node) alarmed() bool {
 	n.alarms.mu.Lock()
 	defer n.alarms.mu.Unlock()

@@ -296,23 +296,18 @@ func (n *Node) ListExchanges(ctx context.Context) Listing[ExchangeCounts] {
 	return l
 }
 
-// LedQueues returns the queues whose leader is this node.
+// LedQueues returns the queues whose leader is this node, in no order, with their names and
+// counts.
 func (n *Node) LedQueues(ctx context.Context) []QueueStatus {
-	counts := map[uint64]QueueCounts{}
-	for _, c := range n.queuesHere(ctx, false) {
-		counts[c.ID] = c
-	}
+	counts := n.queuesHere(ctx, false)
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
 	all := make([]QueueStatus, 0, len(counts))
-	for id := range counts {
-		if q := n.topology.QueueByID(id); q != nil && !q.Internal {
-			all = append(all, QueueStatus{QueueCounts: counts[id], VHost: q.VHost, Name: q.Name, Type: q.Type()})
+	for i := range counts {
+		if q := n.topology.QueueByID(counts[i].ID); q != nil && !q.Internal {
+			all = append(all, QueueStatus{QueueCounts: counts[i], VHost: q.VHost, Name: q.Name, Type: q.Type()})
 		}
 	}
-	slices.SortFunc(all, func(a, b QueueStatus) int {
-		return cmp.Or(cmp.Compare(a.VHost, b.VHost), cmp.Compare(a.Name, b.Name))
-	})
 	return all
 }
 

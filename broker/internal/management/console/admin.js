@@ -1,14 +1,15 @@
-// Policies, virtual hosts, users, events, definitions.
+// Policies, virtual hosts, users, events, audit log, definitions.
 import { h, fill, badge, card, table, n, rate, ask, toast, field, clock } from "./dom.js";
 import { list } from "./list.js";
 import * as api from "./api.js";
 
 const { seg } = api;
 
-// form builds a form that does something, and says how it went.
-function form(title, explain, fields, verb, act) {
+// form builds a form that does something once it was asked, and says how it went.
+function form(title, explain, fields, verb, act, question) {
   return card("c12", title, explain, h("form", { class: "form", onsubmit: async (e) => {
     e.preventDefault();
+    if (!await ask(...question(), verb)) return;
     try { await act(); toast("Done"); } catch (x) { toast(x.message, true); }
   } }, fields, h("button", { class: "b main" }, verb)));
 }
@@ -28,7 +29,8 @@ export async function policies(main) {
   const apply = h("select", {}, ["queues", "exchanges", "all", "classic_queues", "quorum_queues"].map((x) => h("option", {}, x)));
   fill(main, h("div", { class: "head" }, h("h1", {}, "Policies")), body, api.is("policymaker") && form("Set a policy", "It applies at once to all that match: of several, the one with the highest priority. ha-mode replicates queues while they are in use.",
     [field("Name", name), field("Virtual host", vhost), field("Pattern", pattern), field("Applies to", apply), field("Definition (JSON)", definition), field("Priority", priority)], "Set",
-    async () => { await api.put(`/policies/${seg(vhost.value)}/${seg(name.value)}`, { pattern: pattern.value, definition: JSON.parse(definition.value), priority: +priority.value, "apply-to": apply.value }); await tick(); }));
+    async () => { await api.put(`/policies/${seg(vhost.value)}/${seg(name.value)}`, { pattern: pattern.value, definition: JSON.parse(definition.value), priority: +priority.value, "apply-to": apply.value }); await tick(); },
+    () => [`Set policy ${name.value}?`, `It applies at once to all ${apply.value} of virtual host ${vhost.value} whose name matches ${pattern.value || "(everything)"}.`]));
   const tick = async () => {
     const [mine, operators, qs] = await Promise.all([api.get("/policies"), api.get("/operator-policies"), api.get("/queues?columns=name,vhost,policy,operator_policy&page=1&page_size=500")]);
     const of = (kind, p) => qs.items.filter((q) => q.vhost === p.vhost && q[kind] === p.name);
@@ -48,10 +50,13 @@ export async function vhosts(main) {
   const body = h("div", { class: "grid" });
   const name = h("input", { required: true }), about = h("input"), type = h("select", {}, ["classic", "quorum"].map((x) => h("option", {}, x)));
   fill(main, h("div", { class: "head" }, h("h1", {}, "Virtual hosts")), body, api.is() && form("Add a virtual host", "Queues, exchanges and permissions of one know nothing of another's.", [field("Name", name), field("What for", about), field("Type of queues that name none", type)], "Add",
-    async () => { await api.put("/vhosts/" + seg(name.value), { description: about.value, default_queue_type: type.value }); name.value = ""; await tick(); }));
+    async () => { await api.put("/vhosts/" + seg(name.value), { description: about.value, default_queue_type: type.value }); name.value = ""; await tick(); },
+    () => [`Add virtual host ${name.value}?`, `Queues that name no type are ${type.value} there. Nobody may use it until there are permissions.`]));
   const tick = async () => {
     const [all, limits] = await Promise.all([api.get("/vhosts"), api.get("/vhost-limits")]);
-    const trace = (v) => async () => { try { await api.put("/vhosts/" + seg(v.name), { tracing: !v.tracing }); tick(); } catch (x) { toast(x.message, true); } };
+    const trace = (v) => async () => {
+      if (!v.tracing && !await ask(`Start the firehose of ${v.name}?`, "All that is published and delivered is copied until you stop it, which slows the virtual host down.", "Start")) return;
+      try { await api.put("/vhosts/" + seg(v.name), { tracing: !v.tracing }); tick(); } catch (x) { toast(x.message, true); } };
     fill(body, card("c12", "", "", table([
       { title: "Name", cell: (v) => h("div", {}, h("span", { class: "name" }, v.name), h("div", { class: "small muted" }, v.description)) }, { title: "Messages", num: true, cell: (v) => n(v.messages) }, { title: "Default type", cell: (v) => v.default_queue_type || "classic" },
       { title: "Limits", cell: (v) => { const l = limits.find((x) => x.vhost === v.name); return l ? code(l.value) : h("span", { class: "muted" }, "none"); } },
@@ -68,9 +73,11 @@ export async function users(main) {
   const who = h("input", { required: true }), vhost = h("input", { value: "/" }), conf = h("input", { value: ".*" }), write = h("input", { value: ".*" }), read = h("input", { value: ".*" });
   fill(main, h("div", { class: "head" }, h("h1", {}, "Users")), body, h("div", { class: "grid" },
     form("Add a user, or change password and tags", "Tags let a user in here: management sees its own, policymaker also sets policies, monitoring sees all, administrator may do everything.", [field("Name", name), field("Password", password), field("Tags", tags)], "Save",
-      async () => { await api.put("/users/" + seg(name.value), { password: password.value, tags: tags.value }); password.value = ""; await tick(); }),
+      async () => { await api.put("/users/" + seg(name.value), { password: password.value, tags: tags.value }); password.value = ""; await tick(); },
+      () => [`Save user ${name.value}?`, `Tags: ${tags.value || "none"}. Password and tags of a user who is there are replaced${password.value ? "" : "; without a password, only a certificate lets the user in"}.`]),
     form("Set permissions", "Regular expressions of the names that the user may declare and delete, write to, and read from.", [field("User", who), field("Virtual host", vhost), field("Configure", conf), field("Write", write), field("Read", read)], "Set",
-      async () => { await api.put(`/permissions/${seg(vhost.value)}/${seg(who.value)}`, { configure: conf.value, write: write.value, read: read.value }); await tick(); })));
+      async () => { await api.put(`/permissions/${seg(vhost.value)}/${seg(who.value)}`, { configure: conf.value, write: write.value, read: read.value }); await tick(); },
+      () => [`Set permissions of ${who.value}?`, `In virtual host ${vhost.value}: configure ${conf.value || "nothing"}, write ${write.value || "nothing"}, read ${read.value || "nothing"}. They hold for open connections, too.`])));
   const tick = async () => {
     const [all, perms] = await Promise.all([api.get("/users"), api.get("/permissions")]);
     fill(body, card("c12", "", "", table([
@@ -103,6 +110,31 @@ export async function events(main, _, live) {
   await tick();
   return tick;
 }
+
+export async function audit(main) {
+  const l = list({
+    path: "/audit", label: "changes", empty: "Nothing was changed yet.",
+    columns: [
+      { title: "When", cell: (c) => h("time", { class: "mono small", datetime: new Date(c.timestamp).toISOString(), title: new Date(c.timestamp).toISOString() }, new Date(c.timestamp).toLocaleDateString("en-CA"), " ", clock(c.timestamp)) },
+      { title: "Who", cell: (c) => h("span", { class: "name" }, c.user) },
+      { title: "What", cell: (c) => [h("code", { class: "wrap" }, c.method, " ", pathText(c.path)), c.error && h("div", { class: "small wrap muted" }, reason(c.error))], why: "The request. PUT makes or changes something, DELETE removes it, POST does what the path's end says." },
+      { title: "Outcome", cell: (c) => c.status < 400 ? badge("done", "good") : badge("refused", "bad") },
+      { title: "From", cell: (c) => [h("span", { class: "mono small" }, c.from), h("div", { class: "small muted wrap" }, c.with)], why: "The address that asked, or that of the proxy before it, and what the client calls itself." },
+      { title: "Asked", cell: (c) => h("span", { class: "small" }, c.node), why: "The node that was asked, which keeps this line." },
+    ],
+  });
+  fill(main, h("div", { class: "head" }, h("h1", {}, "Audit log"), l.search), h("p", { class: "muted" }, "Who changed something over the management API, or was refused: here, with brokerctl or with another tool. What clients declare is among the events."), h("div", { class: "card" }, l.element));
+  await l.tick();
+  return l.tick;
+}
+
+// pathText reads a path for people; a slash in a name stays %2F.
+function pathText(path) {
+  const read = (s) => { try { return decodeURIComponent(s).replaceAll("/", "%2F"); } catch { return s; } };
+  return path.split("/").map(read).join("/").replace(/^\/api/, "");
+}
+
+function reason(text) { try { const e = JSON.parse(text); return e.detail || e.reason || text; } catch { return text; } }
 
 export async function definitions(main) {
   const file = h("input", { type: "file", "aria-label": "File with definitions", accept: ".json,application/json" }), out = h("div", { style: "margin-top:.8rem" });

@@ -5,7 +5,7 @@ import overview from "./overview.js";
 import { queues, queue } from "./queues.js";
 import { connections, connection, channels } from "./connections.js";
 import { exchanges, exchange } from "./exchanges.js";
-import { policies, users, vhosts, events, definitions } from "./admin.js";
+import { policies, users, vhosts, events, audit, definitions } from "./admin.js";
 
 // live is what the stream told last; pages hear of it by tick.
 export const live = { overview: null, events: [], lost: false };
@@ -23,6 +23,7 @@ const routes = [
   { name: "vhosts", title: "Virtual hosts", page: vhosts, nav: true, key: "v" },
   { name: "users", title: "Users", page: users, nav: true, key: "u", tags: ["administrator"] },
   { name: "events", title: "Events", page: events, nav: true, key: "e", tags: ["monitoring"] },
+  { name: "audit", title: "Audit log", page: audit, nav: true, key: "a", tags: ["monitoring"] },
   { name: "definitions", title: "Definitions", page: definitions, nav: true, key: "d", tags: ["administrator"] },
 ];
 

@@ -95,11 +95,11 @@ export function toast(text, bad) {
   setTimeout(() => t.remove(), bad ? 8000 : 3500);
 }
 
-// ask asks once before something is destroyed.
+// ask asks once before something is changed.
 export function ask(title, text, verb) {
   return new Promise((done) => {
     const d = h("dialog", { "aria-labelledby": "ask-title" }, h("h1", { id: "ask-title" }, title), h("p", {}, text),
-      h("p", { class: "muted small" }, "This is written to the log, with your name."),
+      h("p", { class: "muted small" }, "It is written to the audit log, with your name."),
       h("form", { method: "dialog", class: "row", style: "justify-content:flex-end" },
         h("button", { class: "b", value: "no" }, "Cancel"), h("button", { class: "b main", value: "yes", id: "ask-yes" }, verb)));
     d.addEventListener("close", () => { done(d.returnValue === "yes"); d.remove(); });

@@ -43,6 +43,7 @@ export async function exchange(main, [vhost, given]) {
     } catch (x) { toast(x.message, true); }
   };
   const publish = async () => {
+    if (!await ask("Publish this message?", `It goes to ${name || "the default exchange"} with routing key ${key.value || "(none)"}, and consumers get it.`, "Publish")) return;
     try { const v = await api.post(path + "/publish", message()); toast(v.routed ? "Published" : "Published, and it went nowhere", !v.routed); } catch (x) { toast(x.message, true); }
   };
   fill(main, head, h("section", { class: "card", style: "margin-bottom:1rem" }, h("h2", {}, "Bindings", why("From left to right: this exchange, what is bound to it, and with what key. Exchanges that are bound lead on.")), picture),
@@ -82,6 +83,7 @@ function bind(vhost, name, done) {
   if (held && held.contains(document.activeElement)) return held;
   return h("form", { class: "form", id: "bind-form", style: "margin-top:1.4rem", onsubmit: async (e) => {
     e.preventDefault();
+    if (!await ask(`Bind ${to.value}?`, `It gets what is published to ${name} with key ${key.value || "(none)"}.`, "Bind")) return;
     try { await api.post(`/bindings/${seg(vhost)}/e/${seg(name)}/${kind.value}/${seg(to.value)}`, { routing_key: key.value }); toast("Bound"); to.value = ""; done(); } catch (x) { toast(x.message, true); }
   } }, field("Bind to", to), field("Which is a", kind), field("With routing key", key), h("button", { class: "b" }, "Bind"));
 }

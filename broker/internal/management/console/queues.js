@@ -35,6 +35,7 @@ function declare(done) {
   const type = h("select", {}, h("option", { value: "quorum" }, "quorum: replicated"), h("option", { value: "classic" }, "classic"));
   return card("c12", "Declare a queue", "A quorum queue has copies on several nodes; a classic one has as many as a policy with ha-mode says, else one.", h("form", { class: "form", onsubmit: async (e) => {
     e.preventDefault();
+    if (!await ask(`Declare queue ${name.value}?`, `A ${type.value} queue in virtual host ${vhost.value}. One that is there must be equal.`, "Declare")) return;
     try {
       await api.put(`/queues/${seg(vhost.value)}/${seg(name.value)}`, { durable: true, arguments: { ...JSON.parse(args.value || "{}"), "x-queue-type": type.value } });
       toast(`Queue ${name.value} declared`);
@@ -99,24 +100,25 @@ function membersCard(q, m) {
 }
 
 function messages(path, name, changed) {
-  const count = h("input", { type: "number", min: "1", max: "500", value: "10" }), filter = h("input", { placeholder: "in payload, key or headers" }), to = h("input", { placeholder: "another queue" }), out = h("div");
+  const count = h("input", { type: "number", min: "1", max: "500", value: "10" }), from = h("input", { type: "number", min: "1", max: "1000001", value: "1" }), filter = h("input", { placeholder: "in payload, key or headers" }), to = h("input", { placeholder: "another queue" }), out = h("div");
   const fetch = async () => {
     try {
-      const list = await api.post(path + "/get", { count: +count.value, ackmode: "ack_requeue_true", encoding: "auto", truncate: 20000 });
+      const list = await api.post(path + "/get", { count: +count.value, offset: from.value - 1, ackmode: "peek", encoding: "auto", truncate: 20000 });
       const fit = list.filter((m) => !filter.value || JSON.stringify([m.payload, m.routing_key, m.properties]).includes(filter.value));
-      fill(out, h("p", { class: "muted small" }, list.length ? `${fit.length} of ${list.length} messages from the head of the queue. They stay, and count as redelivered from now on.` : "No message is ready."), fit.map(message));
+      fill(out, h("p", { class: "muted small" }, list.length ? `${fit.length} of ${list.length} messages, from position ${n(list[0].position)} on. Nothing has happened to them.` : "No message is ready from there on."), fit.map(message),
+        list.length === +count.value && h("button", { class: "b", style: "margin-top:.8rem", onclick: () => { from.value = +from.value + list.length; fetch(); } }, "The next ones"));
     } catch (x) { toast(x.message, true); }
   };
   const move = async () => {
     if (!to.value || !await ask(`Move messages to ${to.value}?`, `Up to ${count.value} messages leave ${name}; each is taken out when its new place has it.`, "Move")) return;
     try { const v = await api.post(path + "/move", { queue: to.value, count: +count.value }); toast(`${v.moved} messages moved`); changed(); } catch (x) { toast(x.message, true); }
   };
-  return h("section", { class: "card", style: "margin-bottom:1rem" }, h("h2", {}, "Messages", why("Look at messages without taking them, or move them to another queue, for example from a dead-letter queue back to where they came from.")),
-    h("div", { class: "form" }, field("How many", count), field("Filter", filter), h("button", { class: "b main", id: "peek", onclick: fetch }, "Peek"), field("Move to", to), h("button", { class: "b", onclick: move }, "Move")), out);
+  return h("section", { class: "card", style: "margin-bottom:1rem" }, h("h2", {}, "Messages", why("Look at messages in the order in which they will go out: that changes nothing, they count as neither delivered nor redelivered. Or move them to another queue, for example from a dead-letter queue back to where they came from.")),
+    h("div", { class: "form" }, field("From position", from), field("How many", count), field("Filter", filter), h("button", { class: "b main", id: "peek", onclick: fetch }, "Peek"), field("Move to", to), h("button", { class: "b", onclick: move }, "Move")), out);
 }
 
 function message(m) {
   const deaths = ((m.properties.headers || {})["x-death"] || []).map((d) => `${d.reason} in ${d.queue}, ${d.count} times`);
-  return h("details", { class: "card", style: "margin-top:.7rem;box-shadow:none" }, h("summary", {}, h("code", {}, m.routing_key || "(no key)"), h("span", { class: "muted small" }, ` · ${bytes(m.payload_bytes)} · ${m.exchange || "default exchange"} `), m.redelivered && badge("redelivered", "warn"), deaths.length > 0 && badge(deaths[0], "bad")),
+  return h("details", { class: "card", style: "margin-top:.7rem;box-shadow:none" }, h("summary", {}, h("span", { class: "muted small" }, n(m.position) + "  "), h("code", {}, m.routing_key || "(no key)"), h("span", { class: "muted small" }, ` · ${bytes(m.payload_bytes)} · ${m.exchange || "default exchange"} `), m.redelivered && badge("redelivered", "warn"), deaths.length > 0 && badge(deaths[0], "bad")),
     pairs({ Properties: h("pre", {}, JSON.stringify(m.properties, null, 2)), Deaths: deaths.join("; "), Encoding: m.payload_encoding }), h("pre", {}, m.payload || "(empty)"));
 }
