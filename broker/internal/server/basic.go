@@ -133,6 +133,9 @@ const (
 // sendContent sends a message's header and body.
 func (s *session) sendContent(channel uint16, m *message.Message, failed, acquired uint32) {
 	p := s.pkt
+	if len(m.Body) <= bodyCopyBytesMax {
+		p.room(contentHeadBytes + len(m.Properties) + len(m.Body))
+	}
 	properties := message.WithoutHeader(m.Properties, "BCC") // blind copies
 	if acquired == 0 {
 		p.buf = amqp.AppendContent(p.buf, channel, len(m.Body), properties)

@@ -25,6 +25,8 @@ const (
 	bodyCopyBytesMax  = 4 << 10 // smaller bodies are copied beside their headers
 	parkedBytesMax    = 1 << 20 // of publishes that wait for an alarm's end, until no frame is read
 	keptBytesMax      = 64 << 10
+	packetBytesMax    = outboundBytesMax/4 + keptBytesMax // what one turn sends, but for large bodies
+	contentHeadBytes  = 512                               // about what frames and counts add to properties and body
 	connectionNameMax = 255
 	replyTextBytesMax = 255
 )

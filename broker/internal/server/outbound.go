@@ -13,6 +13,8 @@ import (
 // says where in buf they belong.
 type packet struct {
 	buf    []byte
+	small  []byte  // what buf was before it became large
+	large  *[]byte // shared by all connections, nil: buf is not that
 	refs   []ref
 	size   int // bytes on the wire, when complete
 	handed []handed
@@ -30,9 +32,26 @@ type handed struct {
 	bytes int64 // of their bodies
 }
 
+// largeBuffers hold a whole turn's packet each. A busy connection would make and grow one
+// every turn, and an idle one must not keep it.
+var largeBuffers = sync.Pool{New: func() any { return new(make([]byte, 0, packetBytesMax)) }}
+
+// room makes room for n bytes more, from largeBuffers if the packet is no longer small.
+func (p *packet) room(n int) {
+	if n += len(p.buf); p.large != nil || n <= cap(p.buf) || n <= keptBytesMax || n > packetBytesMax {
+		return
+	}
+	p.large = largeBuffers.Get().(*[]byte)
+	p.small, p.buf = p.buf, append((*p.large)[:0], p.buf...)
+}
+
 func (p *packet) reset() {
 	clear(p.refs)
 	clear(p.handed)
+	if p.large != nil {
+		largeBuffers.Put(p.large)
+		p.buf = p.small
+	}
 	if cap(p.buf) > keptBytesMax {
 		p.buf = nil
 	}
