@@ -100,7 +100,7 @@ func (b *bench) repeat(ctx context.Context, worker int, work func(ctx context.Co
 
 func (b *bench) dial(n int) (*amqp.Connection, error) {
 	return amqp.DialConfig(b.cfg.URI[n%len(b.cfg.URI)], amqp.Config{
-		Heartbeat: heartbeat, Dial: amqp.DefaultDial(dialTimeout),
+		Heartbeat: heartbeat, Dial: dialCoalescing(dialTimeout),
 		Properties: amqp.Table{"connection_name": "perf"},
 	})
 }
