@@ -29,7 +29,7 @@ type call struct {
 	History     bool              // queues, totals: with samples
 	After       map[string]uint64 // events: the last serial of each node that is known
 	Skip, Count int               // peek
-	To          uint64            // transfer: replica
+	To          uint64            // home: replica
 }
 
 // The calls. Those behind join are answered to members of the cluster only.
@@ -49,7 +49,8 @@ const (
 	callEvents      = "events"
 	callChanges     = "changes"
 	callPeek        = "peek"
-	callTransfer    = "transfer"
+	callHome        = "home"
+	callWork        = "work"
 )
 
 // callReply answers it.
@@ -72,6 +73,7 @@ type callReply struct {
 	Events      []Event
 	Changes     []Change
 	Peeked      []queue.Delivery
+	Work        map[uint64]uint64 // bytes, by group that the node leads
 }
 
 const (
@@ -99,7 +101,7 @@ func (n *Node) Call(from cluster.Identity, b []byte) []byte {
 		r.Peers = n.peerReplicas()
 		r.Peers[n.id.Replica] = n.cfg.PeerAdvertise
 	case callQueues, callCount, callConnections, callClose, callBlock, callGroup, callRebalance, callTotals, callExchanges, callMachine, callEvents,
-		callChanges, callPeek, callTransfer:
+		callChanges, callPeek, callHome, callWork:
 		if from.ClusterID == r.ClusterID {
 			n.answerMember(c, &r)
 		}
@@ -142,8 +144,10 @@ func (n *Node) answerMember(c call, r *callReply) {
 		if r.Peeked, err = n.peekHere(n.ctx, c.Group, c.Queue, c.Skip, c.Count); err != nil {
 			r.Error = err.Error()
 		}
-	case callTransfer:
-		n.host.Transfer(c.Group, c.To)
+	case callHome:
+		n.host.Home(c.Group, c.To)
+	case callWork:
+		r.Work = n.workHere()
 	case callMachine:
 		r.Machine = new(n.machineHere())
 	case callRebalance:
@@ -211,6 +215,7 @@ func (n *Node) run() {
 	n.tasks.Go(n.watchMembership)
 	n.tasks.Go(n.sample)
 	n.tasks.Go(n.tellEvents)
+	n.tasks.Go(n.spreadTraffic)
 	n.control()
 }
 

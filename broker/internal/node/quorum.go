@@ -27,7 +27,7 @@ type QuorumMember struct {
 	State   string // running, down, catching up, snapshot
 	Synced  uint64 // index up to which its log is on its disk
 	Behind  uint64 // entries that it lacks
-	Percent int    // of the log that it has
+	Percent int    // of the log that it has; of the snapshot while it is sent one
 }
 
 // Quorum asks a replicated queue's leader how its members stand.
@@ -120,7 +120,7 @@ func (n *Node) explain(group uint64, g raftnode.GroupStatus) QuorumStatus {
 		case m.Replica != n.id.Replica && !n.transport.Alive(m.Replica):
 			x.State = "down"
 		case m.State == "snapshot":
-			x.State = "snapshot"
+			x.State, x.Percent = "snapshot", m.Sent
 		case m.State == "probe" || !m.Voter:
 			x.State = "catching up"
 		}
@@ -183,7 +183,8 @@ func (n *Node) ChangeMember(ctx context.Context, vhost, name, node string, remov
 	return n.Change(ctx, metadata.Command{GroupMember: &metadata.GroupMember{ID: group, Name: node, Remove: remove}})
 }
 
-// TransferLeadership asks the leader of a replicated queue to hand over to another member.
+// TransferLeadership has another member lead a replicated queue and its placement group,
+// until leaders are spread anew.
 func (n *Node) TransferLeadership(ctx context.Context, vhost, name, node string) error {
 	group, err := n.replicatedGroup(vhost, name)
 	if err != nil {
@@ -196,7 +197,6 @@ func (n *Node) TransferLeadership(ctx context.Context, vhost, name, node string)
 	}
 	drained := n.topology.Drained[node]
 	n.topologyMu.RUnlock()
-	leader := n.leaderOf(group)
 	switch {
 	case to == nil:
 		return fault.New(fault.NotFound, "no node '%s' in the cluster", node)
@@ -204,18 +204,15 @@ func (n *Node) TransferLeadership(ctx context.Context, vhost, name, node string)
 		return fault.New(fault.PreconditionFailed, "node '%s' does not hold queue '%s' in vhost '%s'", node, name, vhost)
 	case drained || to.Replica != n.id.Replica && !n.transport.Alive(to.Replica):
 		return fault.New(fault.PreconditionFailed, "node '%s' is down, or in maintenance", node)
-	case leader == n.id.Replica:
-		n.host.Transfer(group, to.Replica)
-		return nil
 	}
-	addr, known := n.peerReplicas()[leader]
-	if !known {
-		return noLeader(group)
-	}
-	if _, err := n.callNode(ctx, addr, call{Op: callTransfer, Group: group, To: to.Replica}); err != nil {
-		return fault.New(fault.Unavailable, "the leader of placement group %d does not answer: %v", group, err)
-	}
+	n.moveLeader(ctx, group, to.Replica)
 	return nil
+}
+
+// moveLeader tells all nodes who should lead a group.
+func (n *Node) moveLeader(ctx context.Context, group, to uint64) {
+	n.host.Home(group, to)
+	n.eachPeer(ctx, call{Op: callHome, Group: group, To: to}, func(callReply) {})
 }
 
 // RaftSums adds up the replicated logs of the placement groups that a node holds.

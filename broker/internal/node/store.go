@@ -275,6 +275,9 @@ func (c *capture) Send(w io.Writer) ([]byte, error) {
 	return c.image.Manifest(), nil
 }
 
+// Progress implements raftnode.Capture.
+func (c *capture) Progress() (done, of int64) { return c.image.Progress() }
+
 // Restore implements raftnode.Machine.
 func (m *shardMachine) Restore(data []byte) error {
 	m.resign()

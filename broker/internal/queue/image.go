@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync/atomic"
 )
 
 // A shard's state on disk is a manifest, which is small, and run files with the messages.
@@ -53,6 +54,8 @@ type Image struct {
 	runs   map[uint64]run
 	queues []queueImage
 	writes []*chunkImage
+
+	blocks, written atomic.Int64 // of writes: how many there are, and WriteRun is through with
 }
 
 type queueImage struct {
@@ -120,6 +123,7 @@ func (im *Image) take(q *Queue, base uint64, k *chunk, whole bool) *chunkImage {
 		}
 	}
 	im.writes = append(im.writes, c)
+	im.blocks.Add(1)
 	return c
 }
 
@@ -133,6 +137,10 @@ func (s *Shard) ImageOfChunk(queue, base uint64) *Image {
 	}
 	return im
 }
+
+// Progress returns how many of the image's blocks WriteRun is through with, also while it
+// runs.
+func (im *Image) Progress() (done, of int64) { return im.written.Load(), im.blocks.Load() }
 
 // Writes reports whether there is anything for WriteRun to write.
 func (im *Image) Writes() bool { return len(im.writes) > 0 }
@@ -157,6 +165,7 @@ func (im *Image) WriteRun(id uint64, w io.Writer, read func(queue, base uint64, 
 			}
 		}
 		written = append(written, c)
+		im.written.Add(1)
 		b = c.appendBlock(b[:0])
 		if _, err := w.Write(b); err != nil {
 			return err

@@ -405,6 +405,16 @@ func TestRebalance(t *testing.T) {
 		m.host.Avoid(nil)
 	}
 	repeat("rebalance", c.members[3].host.Rebalance, leads(home))
+	repeat("home", func() {
+		for _, m := range c.members {
+			m.host.Home(testGroup, 1)
+		}
+	}, leads(1))
+	repeat("rebalance after home", func() {
+		for _, m := range c.members {
+			m.host.Rebalance()
+		}
+	}, leads(home))
 }
 
 func TestWhoShouldNotLeadGivesWay(t *testing.T) {

@@ -27,11 +27,14 @@ type Group struct {
 	role     Role
 	desired  []uint64 // members it should have; nil: leave as it is
 	led      int      // ticks that another member should have led
+	home     uint64   // the member that should lead; 0: the group's id says which
+	work     atomic.Uint64
 	voters   atomic.Pointer[[]uint64]
 	captures map[uint64]Capture
-	down     map[uint64]bool // replicas known to be dead
-	avoid    map[uint64]bool // replicas that should not lead; nobody changes it
-	campaign int             // ticks without a leader
+	sending  map[uint64]Capture // replica: the snapshot on its way there
+	down     map[uint64]bool    // replicas known to be dead
+	avoid    map[uint64]bool    // replicas that should not lead; nobody changes it
+	campaign int                // ticks without a leader
 
 	// Alone: durable tells whether entries go through the log.
 	durable bool
@@ -104,6 +107,7 @@ type (
 	}
 	desireEvent    struct{ members []uint64 }
 	rebalanceEvent struct{}
+	homeEvent      struct{ replica uint64 }
 	avoidEvent     struct{ replicas map[uint64]bool }
 	snapshotEvent  struct{} // the log wants its segments back
 	snapshotDone   struct{ c Capture }
@@ -142,6 +146,7 @@ func (g *Group) handle(ev any) {
 		if !e.ok {
 			status = raft.SnapshotFailure
 		}
+		delete(g.sending, e.to)
 		g.rn.ReportSnapshot(e.to, status)
 	case downEvent:
 		g.peerDown(e.replica, e.down)
@@ -157,10 +162,9 @@ func (g *Group) handle(ev any) {
 	case transferEvent:
 		g.transfer(e.to)
 	case rebalanceEvent:
-		if g.rn != nil && g.role.Self {
-			g.led = g.homeTicks()
-			g.goHome()
-		}
+		g.moveHome(0)
+	case homeEvent:
+		g.moveHome(e.replica)
 	case statusEvent:
 		e.answer(g.status())
 	case campaignEvent:
@@ -266,6 +270,7 @@ func (g *Group) apply(m *raftpb.Message) {
 		switch e.GetType() {
 		case raftpb.EntryNormal:
 			if len(e.GetData()) > 0 {
+				g.work.Add(uint64(len(e.GetData())))
 				g.machine.Apply(e.GetIndex(), e.GetData())
 			}
 		case raftpb.EntryConfChangeV2:
@@ -317,6 +322,10 @@ func (g *Group) send(m *raftpb.Message) {
 		m.Snapshot.Data, err = c.Send(w)
 		return appendMessage(nil, m), err
 	}
+	if g.sending == nil {
+		g.sending = map[uint64]Capture{}
+	}
+	g.sending[to] = c
 	g.host.opts.Sender.SendSnapshot(to, g.ID, write, func(ok bool) { g.post(snapSentEvent{to, ok}) })
 }
 

@@ -280,8 +280,23 @@ func (h *Host) Avoid(replicas map[uint64]bool) {
 }
 
 // Rebalance moves the leaderships of this node to where they belong at once, not when the
-// others have settled.
+// others have settled. What Home said is forgotten.
 func (h *Host) Rebalance() { h.PostAll(rebalanceEvent{}) }
+
+// Home says which member should lead group id, as long as it lives and keeps up; 0: as the
+// group's id says. All members must hear the same.
+func (h *Host) Home(id, replica uint64) { h.Post(id, homeEvent{replica}) }
+
+// Work returns, by group, how many bytes of entries this member has applied since its start.
+func (h *Host) Work() map[uint64]uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	work := make(map[uint64]uint64, len(h.groups))
+	for id, g := range h.groups {
+		work[id] = g.work.Load()
+	}
+	return work
+}
 
 // Transfer hands the leadership of group id to replica to, or to the best other
 // member if to is 0. It is a request: Role tells what came of it.

@@ -38,6 +38,8 @@ type Capture interface {
 	Saved()
 	// Send writes to w what the payload refers to. The payload follows it.
 	Send(w io.Writer) (payload []byte, err error)
+	// Progress says how far Send is, in any unit; it may be called while Send runs.
+	Progress() (done, of int64)
 }
 
 // Encoded is the capture of a machine whose whole state is in the payload.
@@ -51,6 +53,9 @@ func (e Encoded) Saved() {}
 
 // Send implements Capture.
 func (e Encoded) Send(io.Writer) ([]byte, error) { return e(), nil }
+
+// Progress implements Capture.
+func (e Encoded) Progress() (done, of int64) { return 0, 0 }
 
 // Role is who leads a group, as far as this member knows.
 type Role struct {

@@ -118,6 +118,9 @@ func (g *Group) goHome() {
 		return
 	}
 	home := voters[g.ID%uint64(len(voters))]
+	if slices.Contains(voters, g.home) {
+		home = g.home
+	}
 	if home == g.host.opts.Replica || g.down[home] || g.avoid[home] || !g.caughtUp(home) {
 		g.led = 0
 		return
@@ -125,6 +128,15 @@ func (g *Group) goHome() {
 	if g.led++; g.led >= g.homeTicks() {
 		g.led = 0
 		g.transfer(home)
+	}
+}
+
+// moveHome says who should lead, and moves leadership there at once.
+func (g *Group) moveHome(replica uint64) {
+	g.home = replica
+	if g.rn != nil && g.role.Self {
+		g.led = g.homeTicks()
+		g.goHome()
 	}
 }
 

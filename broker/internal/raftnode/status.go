@@ -25,6 +25,7 @@ type MemberStatus struct {
 	Voter   bool
 	Synced  uint64 // index up to which its log is on its disk
 	State   string // replicate, probe (it does not answer) or snapshot (it is sent the state)
+	Sent    int    // percent of the snapshot that is on its way
 }
 
 type statusEvent struct{ answer func(GroupStatus) }
@@ -53,6 +54,11 @@ func (g *Group) status() GroupStatus {
 			m.State = "probe"
 		case pr.State == tracker.StateSnapshot:
 			m.State = "snapshot"
+			if c := g.sending[id]; c != nil {
+				if done, of := c.Progress(); of > 0 {
+					m.Sent = int(done * 100 / of)
+				}
+			}
 		}
 		s.Members = append(s.Members, m)
 	})
