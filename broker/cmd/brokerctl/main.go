@@ -142,7 +142,7 @@ type cli struct {
 	AddMember    addMemberCmd          `cmd:"" name:"add_member" help:"Let a node hold a replicated queue, and the others of its placement group: QUEUE NODE."`
 	DeleteMember deleteMemberCmd       `cmd:"" name:"delete_member" help:"Take a replicated queue from a node: QUEUE NODE."`
 	GrowToCount  growToCountCmd        `cmd:"" name:"grow_to_count" help:"Give replicated queues so many members: COUNT."`
-	Transfer     transferLeadershipCmd `cmd:"" name:"transfer_leadership" help:"Let another member lead a replicated queue, and its placement group: QUEUE NODE. Leaders spread again by themselves, slowly."`
+	Transfer     transferLeadershipCmd `cmd:"" name:"transfer_leadership" help:"Let another member lead a replicated queue, and its placement group: QUEUE NODE. It stays so until rebalance, or until traffic wants it otherwise."`
 	Rebalance    rebalanceCmd          `cmd:"" name:"rebalance" help:"Spread the leaders of replicated queues now: all, classic or quorum."`
 	QuorumStatus quorumStatusCmd       `cmd:"" name:"quorum_status" help:"Show how a replicated queue stands with its members: QUEUE."`
 	AwaitStartup awaitStartupCmd       `cmd:"" name:"await_startup" aliases:"wait" help:"Wait until the node can serve clients."`
