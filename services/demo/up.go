@@ -5,13 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"slices"
 	"syscall"
 	"time"
 
+	"github.com/warren-mq/warren/libs/httpserver"
+	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/demo/system"
+	"github.com/warren-mq/warren/services/internal/failure"
 )
 
 const watchInterval = time.Second
@@ -32,7 +36,7 @@ func (upCmd) Run(ctx context.Context, s *system.System) error {
 	case err == nil:
 		page(os.Stdout, s)
 		fmt.Fprintf(os.Stdout, "up after %.1f s; ^C stops everything\nready\n", time.Since(begin).Seconds())
-		watch(ctx, s)
+		err = conduct(ctx, s)
 	case ctx.Err() != nil:
 		err = nil // ^C while starting: the processes are not to blame
 	default:
@@ -48,6 +52,28 @@ func (upCmd) Run(ctx context.Context, s *system.System) error {
 		fmt.Fprintln(os.Stdout, "everything has stopped")
 	}
 	return err
+}
+
+// conduct watches over the processes, starts services that end by themselves again, and makes the failures that somebody asks for,
+// until ctx ends.
+func conduct(ctx context.Context, s *system.System) error {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	failures := failure.New(failure.Conductor)
+	server := httpserver.New(httpserver.Config{Service: failure.Conductor, Address: s.ConductorAddress(), Logger: log})
+	failure.Routes(server.API, failures)
+	conductor := system.Conductor{System: s, Failures: failures, Log: log}
+	return run.Components(ctx, log,
+		run.Component{Name: "address", Start: server.Start},
+		run.Component{Name: "conductor", Run: conductor.Run},
+		run.Component{Name: "tending", Run: func(ctx context.Context) error {
+			return s.Tend(ctx, func(name string) { fmt.Fprintf(os.Stdout, "%s  %s has died and is started again\n", clock(), name) })
+		}},
+		run.Component{Name: "watch", Run: func(ctx context.Context) error {
+			watch(ctx, s)
+			return nil
+		}},
+		run.Component{Name: "http", Run: server.Run},
+	)
 }
 
 // signals returns a context that ends with the first signal, and one that ends with the second: whoever is in a hurry gets the

@@ -184,7 +184,7 @@ func (r run) ended(orders []order, atLeast int) func() error {
 			return err
 		}
 		ends := countEnds(orders)
-		if n := ends["delivered"] + ends["returned"] + ends["rejected"] + ends["cancelled"]; n < atLeast {
+		if n := ends["delivered"] + ends["returned"] + ends["rejected"] + ends["cancelled"] + ends["expired"]; n < atLeast {
 			return fmt.Errorf("%d of %d orders have ended: %v", n, len(orders), ends)
 		}
 		return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/warren-mq/warren/services/internal/chassis"
 	"github.com/warren-mq/warren/services/internal/saga"
 	"github.com/warren-mq/warren/services/order/internal/order"
+	"github.com/warren-mq/warren/services/order/internal/page"
 )
 
 func main() { os.Exit(run.Main("order", serve)) }
@@ -31,5 +32,9 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	s.Bind(saga.Order, orders.Subscriptions())
 	s.Ready["catalogue"] = orders.CatalogueKnown
 	routes(s.Server.API, orders, cfg.TraceURL)
-	return s.Run(ctx, run.Component{Name: "expiry", Run: orders.Expiring})
+	p := page.New(page.Config{
+		Orders: orders, Peers: cfg.Peers, Brokers: cfg.Brokers, Console: cfg.Console, Traces: cfg.TraceURL, Failures: s.Failures, Log: s.Log,
+	})
+	p.Routes(s.Server.Router)
+	return s.Run(ctx, run.Component{Name: "expiry", Run: orders.Expiring}, run.Component{Name: "page", Run: p.Run})
 }

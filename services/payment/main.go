@@ -28,7 +28,7 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	if err != nil {
 		return err
 	}
-	payments := payment.New(s.Core, gateway.New(s.DB), cfg.Patience)
+	payments := payment.New(s.Core, gateway.New(s.DB, s.Failures), cfg.Patience)
 	s.Bind(saga.Payment, payments.Subscriptions())
 	routes(s.Server.API, payments)
 	return s.Run(ctx, run.Component{Name: "gateway", Run: payments.Asking})

@@ -24,7 +24,7 @@ func (p Port) Address() string { return net.JoinHostPort("127.0.0.1", p.String()
 // Ports of the whole system. Index 0 of a broker's is broker-1.
 type Ports struct {
 	AMQP, Management, Peer            [Nodes]Port
-	Proxy, ProxyStats                 Port
+	Proxy, ProxyStats, Conductor      Port
 	Order, Payment, Product, Shipment Port
 	Traces, OTLPGRPC, OTLPHTTP        Port
 }
@@ -47,6 +47,7 @@ func DefaultPorts() Ports {
 	p.Payment = Port{"PAYMENT_PORT", 8081, "payment"}
 	p.Product = Port{"PRODUCT_PORT", 8082, "product"}
 	p.Shipment = Port{"SHIPMENT_PORT", 8083, "shipment"}
+	p.Conductor = Port{"CONDUCTOR_PORT", 8084, "conductor"}
 	p.Traces = Port{"TRACES_PORT", 16686, "trace store, page and API"}
 	p.OTLPGRPC = Port{"OTLP_GRPC_PORT", 4317, "trace store, OTLP over gRPC"}
 	p.OTLPHTTP = Port{"OTLP_HTTP_PORT", 4318, "trace store, OTLP over HTTP"}
@@ -113,7 +114,7 @@ func (p *Ports) cluster() []*Port {
 }
 
 func (p *Ports) services() []*Port {
-	return []*Port{&p.Order, &p.Payment, &p.Product, &p.Shipment, &p.Traces, &p.OTLPGRPC, &p.OTLPHTTP}
+	return []*Port{&p.Order, &p.Payment, &p.Product, &p.Shipment, &p.Conductor, &p.Traces, &p.OTLPGRPC, &p.OTLPHTTP}
 }
 
 // taken names every port that somebody else listens on, and the setting that moves it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,8 +36,8 @@ type process struct {
 }
 
 // start runs the program in a process group of its own: a ^C in the terminal is ours to pass on, in order. The log is begun anew
-// when fresh is set.
-func (p *process) start(fresh bool) error {
+// when fresh is set; env is added to the environment this once.
+func (p *process) start(fresh bool, env ...string) error {
 	for _, dir := range []string{filepath.Dir(p.pidFile), filepath.Dir(p.logFile), p.dataDir} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return err
@@ -52,7 +53,7 @@ func (p *process) start(fresh bool) error {
 	}
 	defer func() { _ = log.Close() }()        // the child has its own
 	cmd := exec.Command(p.program, p.args...) //nolint:noctx // it shall outlive the context it is started in
-	cmd.Env = append(os.Environ(), p.env...)
+	cmd.Env = slices.Concat(os.Environ(), p.env, env)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {

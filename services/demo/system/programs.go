@@ -54,6 +54,8 @@ func (s *System) services() []*process {
 		prefix := strings.ToUpper(x.name)
 		p.env = []string{
 			prefix + "_HTTP=" + x.port.Address(), prefix + "_DATA=" + p.dataDir, "AMQP_ADDRESSES=" + s.AMQPURL(), "TRACE_URL=" + s.TracesURL(),
+			"FAILURES=true", "PAYMENT_URL=" + s.URL(Payment), "PRODUCT_URL=" + s.URL(Product), "SHIPMENT_URL=" + s.URL(Shipment),
+			"CONDUCTOR_URL=" + s.ConductorURL(), "BROKER_URLS=" + s.managementURLs(), "CONSOLE_URL=" + s.ManagementURL(1),
 			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.cfg.Ports.OTLPHTTP.Address(), "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=200",
 		}
 		p.ready = answers("http://" + x.port.Address() + "/health/ready")
@@ -100,6 +102,21 @@ func (s *System) URL(name string) string {
 // ManagementURL is the address of the management API of node n, from 1.
 func (s *System) ManagementURL(n int) string {
 	return "http://" + s.cfg.Ports.Management[n-1].Address()
+}
+
+// ConductorURL is where failures of the brokers are switched on while the demo runs.
+func (s *System) ConductorURL() string { return "http://" + s.cfg.Ports.Conductor.Address() }
+
+// ConductorAddress is where the demo itself listens.
+func (s *System) ConductorAddress() string { return s.cfg.Ports.Conductor.Address() }
+
+// managementURLs are those of all nodes, with the user that may ask them.
+func (s *System) managementURLs() string {
+	out := make([]string, 0, Nodes)
+	for _, p := range s.cfg.Ports.Management {
+		out = append(out, "http://guest:guest@"+p.Address())
+	}
+	return strings.Join(out, ",")
 }
 
 // StatisticsURL is the balancer's page.

@@ -148,6 +148,23 @@ func (s *System) Start(ctx context.Context, fresh bool, names ...string) error {
 	return nil
 }
 
+// Restart stops a process and starts it again, with settings added to its environment for this once.
+func (s *System) Restart(ctx context.Context, name string, env ...string) error {
+	if err := s.Stop(ctx, name); err != nil {
+		return err
+	}
+	if err := s.process(name).start(false, env...); err != nil {
+		return err
+	}
+	return s.Start(ctx, false, name)
+}
+
+// Freeze stops a process where it is, as if its machine were cut off; Thaw lets it go on.
+func (s *System) Freeze(name string) error { return s.process(name).signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (s *System) Thaw(name string) error { return s.process(name).signal(syscall.SIGCONT) }
+
 // Stop stops processes, all at once, and waits until they are gone.
 func (s *System) Stop(ctx context.Context, names ...string) error {
 	return s.end(ctx, syscall.SIGTERM, names)

@@ -23,6 +23,7 @@ import (
 	"github.com/warren-mq/warren/libs/stream/oteltrace"
 	"github.com/warren-mq/warren/libs/stream/rabbit"
 	"github.com/warren-mq/warren/libs/telemetry"
+	"github.com/warren-mq/warren/services/internal/failure"
 )
 
 // APIVersion is that of the HTTP APIs: it changes when something breaks.
@@ -37,6 +38,7 @@ type Service struct {
 
 	cfg       Config
 	app       *stream.App
+	link      *failure.Link // between the service and the broker, where failures are allowed
 	telemetry *telemetry.Telemetry
 }
 
@@ -55,7 +57,12 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 		return nil, errors.Join(err, s.telemetry.Shutdown(ctx))
 	}
 	s.Core = NewCore(db, s.telemetry.Logger)
-	binder, err := rabbit.New(rabbit.Config{Addresses: cfg.AMQP, ConnectionName: cfg.Service, Logger: s.Log})
+	if cfg.Failures {
+		if err := s.allowFailures(ctx); err != nil {
+			return nil, errors.Join(err, db.Close(), s.telemetry.Shutdown(ctx))
+		}
+	}
+	binder, err := rabbit.New(rabbit.Config{Addresses: s.cfg.AMQP, ConnectionName: cfg.Service, Logger: s.Log})
 	if err != nil {
 		return nil, errors.Join(err, s.DB.Close(), s.telemetry.Shutdown(ctx))
 	}
@@ -68,6 +75,9 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 	})
 	if cfg.Actuator {
 		s.Server.Router.Mount("/actuator", http.StripPrefix("/actuator", actuator.Handler(s.app)))
+	}
+	if s.Failures != nil {
+		failure.Routes(s.Server.API, s.Failures)
 	}
 	return s, nil
 }
@@ -95,8 +105,11 @@ func OpenDB(ctx context.Context, address string, migrations fs.FS) (*sqldb.DB, e
 // Run starts everything, works until ctx ends, and stops in the opposite order: first no new request and no new message, then
 // what is under way, then the connections. more are the service's own loops; they end before the outbox's relay does.
 func (s *Service) Run(ctx context.Context, more ...run.Component) error {
-	relay := outbox.NewRelay(s.DB, s.app, outbox.RelayConfig{Logger: s.Log})
-	parts := make([]run.Component, 0, 6+len(more))
+	relay := outbox.NewRelay(s.DB, publisher{s.app, s.Failures}, outbox.RelayConfig{Logger: s.Log})
+	parts := make([]run.Component, 0, 7+len(more))
+	if s.link != nil {
+		parts = append(parts, run.Component{Name: "link", Run: s.link.Run})
+	}
 	parts = append(parts,
 		run.Component{Name: "telemetry", Stop: s.telemetry.Shutdown},
 		run.Component{Name: "database", Stop: func(context.Context) error { return s.DB.Close() }},

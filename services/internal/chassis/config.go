@@ -21,6 +21,10 @@ type Config struct {
 	Quorum bool
 	// Actuator serves /actuator, where whoever reaches it sees and stops bindings: ACTUATOR.
 	Actuator bool
+	// Attempts of a handler before its message is dead-lettered: CONSUMER_ATTEMPTS.
+	Attempts int
+	// Failures lets failures be switched on over /admin/failures: FAILURES.
+	Failures bool
 	// TraceURL is where people look at traces: TRACE_URL.
 	TraceURL string
 	// LogFormat and LogLevel: LOG_FORMAT, LOG_LEVEL.
@@ -43,6 +47,8 @@ func Read(e *Env, service, port string) Config {
 		AMQP:      e.URLs("AMQP_ADDRESSES", DefaultAMQP, "amqp", "amqps"),
 		Quorum:    e.Bool("QUORUM_QUEUES", true),
 		Actuator:  e.Bool("ACTUATOR", false),
+		Attempts:  e.Int("CONSUMER_ATTEMPTS", 5, 1, attemptsMax),
+		Failures:  e.Bool("FAILURES", false),
 		TraceURL:  e.URL("TRACE_URL", "http://127.0.0.1:16686", "http", "https"),
 		LogFormat: telemetry.Format(e.OneOf("LOG_FORMAT", string(telemetry.FormatJSON), string(telemetry.FormatBracket))),
 		Getenv:    e.get,

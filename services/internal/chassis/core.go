@@ -15,6 +15,7 @@ import (
 	"github.com/warren-mq/warren/libs/outbox"
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/failure"
 )
 
 // Core is what a service's logic works with.
@@ -23,6 +24,8 @@ type Core struct {
 	Log *slog.Logger
 	// Now tells the time.
 	Now func() time.Time
+	// Failures are the switches of the failures that can be shown; nil where there are none.
+	Failures *failure.Set
 
 	outbox *outbox.Outbox
 }

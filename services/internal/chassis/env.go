@@ -110,6 +110,16 @@ func (e *Env) Bool(key string, def bool) bool {
 	return b
 }
 
+// Int returns a number between two others.
+func (e *Env) Int(key string, def, low, high int) int {
+	v := e.String(key, strconv.Itoa(def))
+	n, err := strconv.Atoi(v)
+	if err != nil || n < low || n > high {
+		e.bad(key, v, fmt.Sprintf("want a number from %d to %d", low, high))
+	}
+	return n
+}
+
 // Duration returns a duration that is not negative.
 func (e *Env) Duration(key string, def time.Duration) time.Duration {
 	v := e.String(key, def.String())

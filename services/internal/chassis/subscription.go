@@ -14,16 +14,18 @@ import (
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/libs/stream"
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/failure"
 	"github.com/warren-mq/warren/services/internal/saga"
 )
 
-// Attempts of a handler before its message is dead-lettered; with the pauses between them about 15 s.
-const attemptsMax = 5
+// attemptsMax bounds the attempts of a handler before its message is dead-lettered. The pauses between them double from a second
+// to ten: five attempts take about 15 s.
+const attemptsMax = 100
 
 // Subscription is a service's reaction to one kind of event.
 type Subscription struct {
 	Destination string
-	bind        func(app *stream.App, b stream.Binding, db *sqldb.DB)
+	bind        func(s *Service, b stream.Binding)
 	deliver     func(ctx context.Context, db *sqldb.DB, id string, payload []byte) error
 }
 
@@ -45,8 +47,17 @@ func On[T events.Event](f func(ctx context.Context, tx *sql.Tx, e T) error) Subs
 	}
 	return Subscription{
 		Destination: destination,
-		bind: func(app *stream.App, b stream.Binding, db *sqldb.DB) {
-			stream.Consume(app, b, func(ctx context.Context, m stream.Message[T]) error { return apply(ctx, db, m.ID, m.Payload) })
+		bind: func(s *Service, b stream.Binding) {
+			stream.Consume(s.app, b, func(ctx context.Context, m stream.Message[T]) error {
+				if err := s.Failures.Delay(ctx, failure.SlowConsumer); err != nil {
+					return err
+				}
+				err := apply(ctx, s.DB, m.ID, m.Payload)
+				if err == nil {
+					s.Failures.Kill(failure.ConsumerDies) // it is committed, and not acknowledged
+				}
+				return err
+			})
 		},
 		deliver: func(ctx context.Context, db *sqldb.DB, id string, payload []byte) error {
 			var e T
@@ -67,10 +78,10 @@ func (s Subscription) Deliver(ctx context.Context, db *sqldb.DB, id string, payl
 // more are destinations beside the saga.
 func (s *Service) Bind(m *saga.Machine, subscriptions []Subscription, more ...string) {
 	for _, sub := range subscriptions {
-		sub.bind(s.app, stream.Binding{
+		sub.bind(s, stream.Binding{
 			Name: sub.Destination + "-in-0", Destination: sub.Destination, Group: m.Name,
-			Consumer: stream.ConsumerProperties{AutoBindDLQ: true, MaxAttempts: attemptsMax, Queue: s.queue()},
-		}, s.DB)
+			Consumer: stream.ConsumerProperties{AutoBindDLQ: true, MaxAttempts: s.cfg.Attempts, Queue: s.queue()},
+		})
 	}
 	// The queues of all who listen are declared, too: an event is kept for a service that has never run.
 	for _, d := range append(m.Destinations(), more...) {

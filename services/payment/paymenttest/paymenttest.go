@@ -28,7 +28,7 @@ func Open(ctx context.Context, database string, patience time.Duration) (*Paymen
 		return nil, err
 	}
 	p := &Payments{DB: db}
-	s := payment.New(chassis.NewCore(db, slog.New(slog.DiscardHandler)), moody{p, gateway.New(db)}, patience)
+	s := payment.New(chassis.NewCore(db, slog.New(slog.DiscardHandler)), moody{p, gateway.New(db, nil)}, patience)
 	p.Subscriptions = s.Subscriptions()
 	p.Ask = func(ctx context.Context, at time.Time) error {
 		_, err := s.AskDue(ctx, at)

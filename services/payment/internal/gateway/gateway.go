@@ -5,10 +5,12 @@ package gateway
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/warren-mq/warren/libs/sqldb"
+	"github.com/warren-mq/warren/services/internal/failure"
 	"github.com/warren-mq/warren/services/internal/saga"
 	"github.com/warren-mq/warren/services/payment/internal/payment"
 )
@@ -17,15 +19,21 @@ import (
 const declinedPrefix = "decline-"
 
 // Gateway implements payment.Gateway. Its books survive it.
-type Gateway struct{ db *sqldb.DB }
+type Gateway struct {
+	db       *sqldb.DB
+	failures *failure.Set
+}
 
 var _ payment.Gateway = (*Gateway)(nil)
 
 // New returns the gateway. Its books are in a database that holds payment's migrations.
-func New(db *sqldb.DB) *Gateway { return &Gateway{db: db} }
+func New(db *sqldb.DB, failures *failure.Set) *Gateway { return &Gateway{db: db, failures: failures} }
 
 // Submit implements payment.Gateway: it enters the request in the books and calls back at once.
 func (g *Gateway) Submit(ctx context.Context, r payment.Request, answered func(context.Context, payment.Answer) error) error {
+	if g.failures.Hit(failure.GatewayDown) {
+		return errors.New("gateway: connection refused")
+	}
 	a := payment.Answer{PaymentID: r.PaymentID, OrderID: r.OrderID}
 	if r.Ask == saga.AskAuthorize && strings.HasPrefix(r.CustomerID, declinedPrefix) {
 		r.Ask, a.Reason = saga.AskAuthorizeRefused, "the bank declined the payment"
@@ -37,6 +45,11 @@ func (g *Gateway) Submit(ctx context.Context, r payment.Request, answered func(c
 	})
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
+	}
+	if g.failures.Hit(failure.Duplicates) {
+		if err := answered(ctx, a); err != nil {
+			return err
+		}
 	}
 	return answered(ctx, a)
 }

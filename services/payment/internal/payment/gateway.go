@@ -65,18 +65,18 @@ func (s *Service) AskDue(ctx context.Context, now time.Time) (next time.Time, er
 	if err != nil {
 		return time.Time{}, err
 	}
-	if len(due) == chassis.DueBatch {
-		next = now // there may be more
-	}
 	var mu sync.Mutex
 	var errs []error
 	var asking sync.WaitGroup
 	slots := make(chan struct{}, asksMax)
 	for _, p := range due {
 		if p.dueAt.After(now) {
-			next = p.dueAt
+			if next.IsZero() || p.dueAt.Before(next) {
+				next = p.dueAt
+			}
 			break
 		}
+		next = now.Add(askPause) // what is asked in vain is due again; and there may be more
 		slots <- struct{}{}
 		asking.Go(func() {
 			defer func() { <-slots }()

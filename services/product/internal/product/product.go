@@ -4,6 +4,7 @@ package product
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,8 +14,12 @@ import (
 
 	"github.com/warren-mq/warren/services/events"
 	"github.com/warren-mq/warren/services/internal/chassis"
+	"github.com/warren-mq/warren/services/internal/failure"
 	"github.com/warren-mq/warren/services/internal/saga"
 )
+
+// poisonous is the product that failure 03 makes unbearable.
+const poisonous = "SKU-007"
 
 // Product is an entry of the catalogue with its stock.
 type Product struct {
@@ -94,6 +99,9 @@ func (s *Service) orderPlaced(ctx context.Context, tx *sql.Tx, e events.OrderPla
 		return nil // an end that came before its beginning
 	}
 	for _, it := range e.Items {
+		if it.SKU == poisonous && s.Failures.Hit(failure.Poison) {
+			return errors.New("product: division by zero: how long is a ruler?")
+		}
 		r.items[it.SKU] += it.Quantity
 	}
 	short, reason, err := s.shortage(ctx, tx, r.items)
@@ -113,7 +121,11 @@ func (s *Service) orderPlaced(ctx context.Context, tx *sql.Tx, e events.OrderPla
 func (s *Service) shortage(ctx context.Context, tx *sql.Tx, items map[string]int64) (sku, reason string, err error) {
 	for _, sku := range skus(items) {
 		p, known, err := s.lockProduct(ctx, tx, sku)
-		switch free := p.Stock - p.Reserved; {
+		free := p.Stock - p.Reserved
+		if s.Failures.Hit(failure.StockConflict) {
+			free = 0 // somebody at the counter has the last ones in hand
+		}
+		switch {
 		case err != nil:
 			return "", "", err
 		case !known:

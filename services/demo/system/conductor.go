@@ -1,0 +1,183 @@
+package system
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/failure"
+)
+
+const (
+	conductorLook = 100 * time.Millisecond // how often the switches are looked at: a time may run out
+	// alarmLimit is less memory than a node has when it does nothing.
+	alarmLimit = "WARREN_MEMORY_LIMIT=1MiB"
+)
+
+// Conductor makes the failures that happen to brokers, and ends them.
+type Conductor struct {
+	System   *System
+	Failures *failure.Set
+	Log      *slog.Logger
+
+	killed, alarmed string // nodes, "" for none
+	frozen          []string
+	restarted       bool
+}
+
+// Run follows the switches until ctx ends, and then repairs everything.
+func (c *Conductor) Run(ctx context.Context) error {
+	tick := time.NewTicker(conductorLook)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if err := c.follow(ctx); err != nil && ctx.Err() == nil {
+			c.Log.ErrorContext(ctx, "conductor", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	return c.thaw() // what is frozen cannot even be stopped; what is down is not ours to start when all ends
+}
+
+func (c *Conductor) follow(ctx context.Context) error {
+	return errors.Join(c.kill(ctx), c.partition(), c.roll(ctx), c.alarm(ctx))
+}
+
+// kill ends the node that leads the queue of new orders, in the middle of whatever it does.
+func (c *Conductor) kill(ctx context.Context) (err error) {
+	switch _, on := c.Failures.Value(failure.LeaderKilled); {
+	case on && c.killed == "":
+		leader, err := c.leader(ctx, events.OrderPlaced{}.Destination()+"."+events.GroupPayment)
+		if err != nil {
+			return err
+		}
+		c.killed = leader
+		c.Failures.Hit(failure.LeaderKilled)
+		return c.System.Kill(ctx, leader)
+	case !on && c.killed != "":
+		err = c.System.Start(ctx, false, c.killed)
+		c.killed = ""
+	}
+	return err
+}
+
+// partition freezes nodes: to the others they are cut off.
+func (c *Conductor) partition() error {
+	n, on := c.Failures.Value(failure.Partition)
+	switch {
+	case on && len(c.frozen) == 0:
+		for i := Nodes; i > Nodes-int(n); i-- {
+			if err := c.System.Freeze(BrokerName(i)); err != nil {
+				return err
+			}
+			c.frozen = append(c.frozen, BrokerName(i))
+			c.Failures.Hit(failure.Partition)
+		}
+	case !on && len(c.frozen) > 0:
+		return c.thaw()
+	}
+	return nil
+}
+
+func (c *Conductor) thaw() (err error) {
+	for _, name := range c.frozen {
+		err = errors.Join(err, c.System.Thaw(name))
+	}
+	c.frozen = nil
+	return err
+}
+
+// roll restarts one node after the other, once.
+func (c *Conductor) roll(ctx context.Context) error {
+	if _, on := c.Failures.Value(failure.RollingRestart); !on {
+		c.restarted = false
+		return nil
+	}
+	if c.restarted {
+		return nil
+	}
+	c.restarted = true
+	for i := range Nodes {
+		if err := c.System.Restart(ctx, BrokerName(i+1)); err != nil {
+			return err
+		}
+		c.Failures.Hit(failure.RollingRestart)
+	}
+	return nil
+}
+
+// alarm restarts a node with less memory than it needs.
+func (c *Conductor) alarm(ctx context.Context) (err error) {
+	switch _, on := c.Failures.Value(failure.Alarm); {
+	case on && c.alarmed == "":
+		c.alarmed = BrokerName(Nodes)
+		c.Failures.Hit(failure.Alarm)
+		return c.System.Restart(ctx, c.alarmed, alarmLimit)
+	case !on && c.alarmed != "":
+		err = c.System.Restart(ctx, c.alarmed)
+		c.alarmed = ""
+	}
+	return err
+}
+
+// leader asks the nodes in turn who leads a queue.
+func (c *Conductor) leader(ctx context.Context, queue string) (string, error) {
+	var errs []error
+	for n := 1; n <= Nodes; n++ {
+		name, err := c.askLeader(ctx, c.System.ManagementURL(n)+"/api/queues/%2F/"+queue)
+		if err == nil && slices.Contains(c.System.Cluster(), name) {
+			return name, nil
+		}
+		errs = append(errs, err)
+	}
+	return "", fmt.Errorf("no node knows who leads %s: %w", queue, errors.Join(errs...))
+}
+
+func (c *Conductor) askLeader(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	req.SetBasicAuth("guest", "guest")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var q struct{ Leader string }
+	if err := json.NewDecoder(resp.Body).Decode(&q); err != nil {
+		return "", fmt.Errorf("%s: %s: %w", url, resp.Status, err)
+	}
+	return q.Leader, nil
+}
+
+// Tend starts services again that ended by themselves, as a container engine would, until ctx ends. told is called for each.
+func (s *System) Tend(ctx context.Context, told func(name string)) error {
+	tick := time.NewTicker(conductorLook)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, name := range []string{Order, Payment, Product, Shipment} {
+			if p := s.process(name); p.over != nil && p.hasEnded() && p.pid() == 0 {
+				told(name)
+				if err := p.start(false); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
