@@ -232,6 +232,9 @@ func (s *scenario) turn(r *rand.Rand, node int, seen, hidden *machine, until int
 	w.block(m, hidden)
 	w.block(hidden, m)
 	end := func() {
+		if over {
+			return
+		}
 		over = true
 		w.unblock(m, hidden)
 		w.unblock(hidden, m)
@@ -241,21 +244,17 @@ func (s *scenario) turn(r *rand.Rand, node int, seen, hidden *machine, until int
 	}
 	w.after(between(r, turnMin, turnArmed), func() {
 		s.restFor(node, flapRest)
-		s.whenEnded[node] = end
+		s.whenEnded[node] = append(s.whenEnded[node], end)
 		if p := m.process; p != nil {
 			p.armed = 1 + r.IntN(turnWrites)
 		}
 	})
 	w.after(between(r, turnArmed, turnMax), func() {
-		switch p := m.process; {
-		case over:
-		case p != nil:
+		if p := m.process; p != nil && !over {
 			s.restFor(node, flapRest)
 			p.kill()
-		default:
-			s.whenEnded[node] = nil
-			end()
 		}
+		end()
 	})
 }
 

@@ -48,7 +48,7 @@ type scenario struct {
 	rest    [nodes]time.Duration // how long it is down when it ends
 	ending  bool
 
-	whenEnded [nodes]func() // nil: nobody waits for that
+	whenEnded [nodes][]func() // called once
 }
 
 // Result is what a run showed.
@@ -194,8 +194,9 @@ func (s *scenario) ended(p *process) {
 	if i >= 0 {
 		s.w.after(cmp.Or(s.rest[i], restartAfter), func() { s.startNode(i) })
 		s.rest[i] = 0
-		if then := s.whenEnded[i]; then != nil {
-			s.whenEnded[i] = nil
+		waiting := s.whenEnded[i]
+		s.whenEnded[i] = nil
+		for _, then := range waiting {
 			then()
 		}
 	}
