@@ -89,6 +89,7 @@ func TestQueuesExchangesBindings(t *testing.T) {
 	a := newAPI(t, brokertest.Start(t))
 	a.want(201, put, "/api/queues/%2F/q", `{"durable":true,"arguments":{"x-max-length":10,"x-dead-letter-exchange":"d"}}`)
 	a.want(204, put, "/api/queues/%2F/q", `{"durable":true,"arguments":{"x-max-length":10,"x-dead-letter-exchange":"d"}}`)
+	a.want(200, get, "/api/queues/%2F?lengths_age=1800&lengths_incr=30", "", `"samples":[{"sample":0`) // however new it is
 	a.want(400, put, "/api/queues/%2F/q", `{"durable":true,"arguments":{"x-max-length":11}}`, "inequivalent arg", "bad_request")
 	a.want(400, put, "/api/queues/%2F/w", `{"arguments":{"x-max-length":"ten"}}`, "x-max-length")
 	a.want(404, put, "/api/queues/nowhere/q", `{}`)

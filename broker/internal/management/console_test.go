@@ -139,7 +139,8 @@ func work(t *testing.T, c *brokertest.Cluster) {
 	}()
 }
 
-// contrastScript returns texts whose contrast is below what WCAG's level AA asks for.
+// contrastScript returns texts whose contrast is below what WCAG's level AA asks for, figures
+// that nothing explains, and fields without a name.
 const contrastScript = `(() => {
   const lum = (c) => { const f = c.map((v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * f[0] + .7152 * f[1] + .0722 * f[2]; };
   const parse = (s) => { const m = s.match(/[\d.]+/g).map(Number); return s.startsWith("color(") ? [m[0] * 255, m[1] * 255, m[2] * 255, m[3] ?? 1] : [m[0], m[1], m[2], m[3] ?? 1]; };
@@ -153,7 +154,8 @@ const contrastScript = `(() => {
     if (ratio < (large ? 3 : 4.5)) bad.add(t.data.trim().slice(0, 40) + " " + ratio.toFixed(2));
   }
   const unnamed = [...document.querySelectorAll("input,select,textarea,button")].filter((e) => e.offsetParent && !e.labels?.length && !e.getAttribute("aria-label") && !e.textContent.trim());
-  return JSON.stringify([...bad, ...unnamed.map((e) => "without a name: " + e.outerHTML.slice(0, 80))]);
+  const unexplained = [...document.querySelectorAll(".figure")].filter((e) => !e.querySelector(".why") && !e.closest(".card")?.querySelector("h2 .why"));
+  return JSON.stringify([...bad, ...unexplained.map((e) => "not explained: " + e.textContent), ...unnamed.map((e) => "without a name: " + e.outerHTML.slice(0, 80))]);
 })()`
 
 // visit is what the test does on one page.
@@ -255,10 +257,20 @@ func TestConsole(t *testing.T) {
 	// What destroys asks once, and is in the log of who did it.
 	must("purge", chromedp.Navigate(base+"#/queue/%2F/audit.log"), chromedp.WaitVisible("#purge"), chromedp.Click("#purge"), text("removed for good"), shoot("ask"),
 		chromedp.Click(`//button[text()="Cancel"]`, chromedp.BySearch), chromedp.WaitNotPresent("dialog"))
+	must("keyboard", chromedp.Focus("#purge"), chromedp.KeyEvent("\r"), chromedp.WaitVisible("dialog[open]"), chromedp.KeyEvent("\u001b"), chromedp.WaitNotPresent("dialog"))
 	must("delete", chromedp.Navigate(base+"#/queue/%2F/invoices"), chromedp.WaitVisible("#delete"), chromedp.Click("#delete"), chromedp.WaitVisible("#ask-yes"), chromedp.Click("#ask-yes"), text("Declare a queue"))
 	newAPI(t, n).want(404, get, "/api/queues/%2F/invoices", "")
 	must("audit of it", chromedp.Navigate(base+"#/audit"), text("DELETE /queues/%2F/invoices"))
 
+	// A name is text, whoever chose it.
+	newAPI(t, n).want(201, put, "/api/queues/%2F/%3Cimg%20src=x%20onerror=%22document.title='owned'%22%3E", "{}")
+	var images int
+	must("names", chromedp.Navigate(base+"#/queues"), text("<img src=x"), chromedp.Click(`//a[contains(text(),"<img")]`, chromedp.BySearch), text("Purge"),
+		chromedp.Evaluate("document.querySelectorAll('main img').length + (document.title.includes('owned') && !document.title.includes('<img'))", &images))
+	if images != 0 {
+		t.Error("a queue's name was taken for HTML")
+	}
+	newAPI(t, n).want(204, del, "/api/queues/%2F/%3Cimg%20src=x%20onerror=%22document.title='owned'%22%3E", "")
 	must("why", chromedp.Navigate(base+"#/overview"), text("Confirm latency"), chromedp.Click(".figure .why"), chromedp.Poll("document.querySelector('[popover]:popover-open') != null", nil), shoot("why"))
 	// Dark, and on a telephone.
 	must("dark", chromedp.KeyEvent("\u001b"), scheme("dark"), chromedp.Navigate(base+"#/overview"), text("broker-3"), shoot("dark"))

@@ -3,6 +3,7 @@ package management
 import (
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
 	"github.com/warren-mq/warren/broker/internal/message"
@@ -144,7 +145,11 @@ func queueJSON(q *node.QueueStatus, s spans) map[string]any {
 	}
 	m := queueBrief(q, false)
 	if q.State != "down" {
-		lengths(m, q.Ready, q.Unacked, q.ReadyRate, q.UnackRate, q.Samples, s.lengths)
+		history := q.Samples
+		if s.any() && len(history) == 0 { // it is new: nobody has looked at it yet
+			history = []node.Sample{{At: time.Now().UnixMilli(), Ready: q.Ready, Unacked: q.Unacked, Counts: q.Counts}}
+		}
+		lengths(m, q.Ready, q.Unacked, q.ReadyRate, q.UnackRate, history, s.lengths)
 		m["message_bytes"], m["message_bytes_ready"], m["message_bytes_unacknowledged"] = q.Bytes, q.ReadyBytes, max(q.Bytes-q.ReadyBytes, 0)
 		m["message_bytes_persistent"], m["messages_persistent"] = 0, 0
 		if q.Durable {
@@ -153,7 +158,7 @@ func queueJSON(q *node.QueueStatus, s spans) map[string]any {
 		m["consumers"], m["consumer_utilisation"], m["consumer_capacity"] = q.Consumers, capacity(q), capacity(q)
 		m["messages_ram"], m["message_bytes_ram"], m["messages_ready_ram"], m["messages_unacknowledged_ram"] = 0, 0, 0, 0
 		m["memory"] = 0
-		if st := messageStats(&q.Counts, &q.Rates, q.Samples, s.rates, queueStats...); st != nil {
+		if st := messageStats(&q.Counts, &q.Rates, history, s.rates, queueStats...); st != nil {
 			m["message_stats"] = st
 		}
 		m["removed"] = map[string]any{"rejected": q.Dead[0], "expired": q.Dead[1], "maxlen": q.Dead[2], "delivery_limit": q.Dead[3]}

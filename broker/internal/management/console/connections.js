@@ -54,10 +54,10 @@ export async function connection(main, [name]) {
   };
   const tick = async () => {
     const [c, chs] = await Promise.all([api.get(path), api.get(path + "/channels")]);
-    fill(head, h("div", {}, h("div", { class: "crumb" }, h("a", { href: "#/connections" }, "Connections"), " / ", c.vhost), h("h1", {}, c.user_provided_name || c.name), h("div", { class: "row", style: "margin-top:.4rem" }, state(c), badge(c.protocol, "", true), c.ssl && badge(c.ssl_protocol, "good"))),
+    fill(head, h("div", {}, h("div", { class: "crumb" }, h("a", { href: "#/connections" }, "Connections"), " in virtual host ", h("b", {}, c.vhost)), h("h1", {}, c.user_provided_name || c.name), h("div", { class: "row", style: "margin-top:.4rem" }, state(c), badge(c.protocol, "", true), c.ssl && badge(c.ssl_protocol, "good"))),
       h("button", { class: "b bad", id: "close", onclick: close }, "Close"));
-    fill(body, h("section", { class: "card c12" }, h("div", { class: "figures" }, figure("From the client", bytes(r(c, "recv_oct")), "/s", "", bytes(c.recv_oct) + " in all"), figure("To the client", bytes(r(c, "send_oct")), "/s", "", bytes(c.send_oct) + " in all"),
-      figure("Channels", n(c.channels)), figure("Heartbeat", c.timeout ? c.timeout + " s" : "none", "", "How often both sides show that they live. After two silent intervals the connection is dropped."), figure("Connected", ago(c.connected_at), "ago"))),
+    fill(body, h("section", { class: "card c12" }, h("div", { class: "figures" }, figure("From the client", bytes(r(c, "recv_oct")), "/s", "Bytes that the node read from it: publishes and acknowledgements.", bytes(c.recv_oct) + " in all"), figure("To the client", bytes(r(c, "send_oct")), "/s", "Bytes that the node sent it: deliveries and confirms.", bytes(c.send_oct) + " in all"),
+      figure("Channels", n(c.channels), "", "Conversations that share the connection; below they are one by one."), figure("Heartbeat", c.timeout ? c.timeout + " s" : "none", "", "How often both sides show that they live. After two silent intervals the connection is dropped."), figure("Connected", ago(c.connected_at), "ago", "Since when it has been open. A client that comes again and again has trouble."))),
     card("c12", "Channels", "Conversations that share the connection.", table(channelColumns(true), chs)),
     card("c6", "Client", "", pairs({ Name: h("code", {}, c.name), User: c.user, "Logged in by": c.auth_mechanism, Node: c.node, "Frame max": bytes(c.frame_max), "Channel max": c.channel_max, "Certificate of": c.peer_cert_subject })),
     card("c6", "What it tells of itself", "", h("pre", {}, JSON.stringify(c.client_properties, null, 2))));

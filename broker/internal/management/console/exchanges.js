@@ -60,7 +60,7 @@ export async function exchange(main, [vhost, given]) {
     all = bs;
     const seen = JSON.stringify(bs);
     if (seen !== drawn) { drawn = seen; draw(); }
-    fill(head, h("div", {}, h("div", { class: "crumb" }, h("a", { href: "#/exchanges" }, "Exchanges"), " / ", vhost), h("h1", {}, name || "default exchange"),
+    fill(head, h("div", {}, h("div", { class: "crumb" }, h("a", { href: "#/exchanges" }, "Exchanges"), " in virtual host ", h("b", {}, vhost)), h("h1", {}, name || "default exchange"),
       h("div", { class: "row", style: "margin-top:.4rem" }, badge(x.type, "", true), x.internal && badge("internal", "", true), x.durable && badge("durable", "", true))),
       name && !name.startsWith("amq.") && h("button", { class: "b bad", id: "delete", onclick: remove }, "Delete"));
     const unbind = (b) => async () => {

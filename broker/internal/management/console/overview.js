@@ -36,7 +36,7 @@ export default async function overview(main) {
         figure("Time in queue", ms(l.time_in_queue.p50_ms), "p50", "From a message's arrival to its first delivery, of messages delivered lately.", ms(l.time_in_queue.p99_ms) + " p99"),
         figure("Replication", ms(l.replication.p50_ms), "p50", "From the proposal of a log entry to its application: a majority has it on disk.", ms(l.replication.p99_ms) + " p99"),
         figure("Log write", ms(l.sync.p50_ms), "p50", "One write to the write-ahead log, with its sync. Confirms can't be faster.", ms(l.sync.p99_ms) + " p99"))),
-      card("c6", "Objects", "", h("div", { class: "figures" },
+      card("c6", "Objects", "What there is in the virtual hosts that you may see. Consumers are subscriptions to queues; channels share a connection.", h("div", { class: "figures" },
         ["connections", "channels", "queues", "consumers", "exchanges"].map((k) => h("a", { href: "#/" + (k === "consumers" ? "queues" : k), style: "color:inherit" }, figure(k[0].toUpperCase() + k.slice(1), n(o.object_totals[k])))))));
   };
   await tick();
@@ -49,6 +49,6 @@ function node(x, groups) {
     meter("Memory", x.mem_used / x.mem_limit, `${bytes(x.mem_used)} of ${bytes(x.mem_limit)}`, "Resident set. Past the limit nobody may publish to any node."),
     meter("Disk", x.disk_free_limit / Math.max(x.disk_free, 1), `${bytes(x.disk_free)} free`, `Below ${bytes(x.disk_free_limit)} nobody may publish to any node. The bar fills as that comes near.`),
     meter("Leads", groups ? x.placement_groups_led / groups : 0, `${x.placement_groups_led} of ${groups} groups`, "Placement groups that this node leads, of all in the cluster."),
-    h("div", { class: "small muted row spread" }, h("span", {}, `${n(x.connections)} connections`), h("span", {}, `log ${bytes(x.log_bytes)}`), h("span", {}, `up ${ago(Date.now() - x.uptime)}`))];
+    h("div", { class: "small muted row spread" }, h("span", {}, x.connections === 1 ? "1 connection" : `${n(x.connections)} connections`), h("span", {}, `log ${bytes(x.log_bytes)}`), h("span", {}, `up ${ago(Date.now() - x.uptime)}`))];
   return h("div", { class: "node" }, h("div", { class: "name" }, x.name, state, x.metadata_leader && badge("leads the topology", "", true)), h("div", { class: "small muted mono" }, x.amqp), body);
 }

@@ -57,7 +57,7 @@ export async function queue(main, [vhost, name]) {
   const tick = async () => {
     const [q, bindings] = await Promise.all([api.get(path + "?lengths_age=120&lengths_incr=2&msg_rates_age=120&msg_rates_incr=2"), api.get(path + "/bindings")]);
     if (q.placement_group && api.is("monitoring") && round++ % 2 === 0) members = await api.get(`/queues/quorum/${seg(vhost)}/${seg(name)}/status`).catch(() => null);
-    fill(head, h("div", {}, h("div", { class: "crumb" }, h("a", { href: "#/queues" }, "Queues"), " / ", vhost), h("h1", {}, name),
+    fill(head, h("div", {}, h("div", { class: "crumb" }, h("a", { href: "#/queues" }, "Queues"), " in virtual host ", h("b", {}, vhost)), h("h1", {}, name),
       h("div", { class: "row", style: "margin-top:.4rem" }, stateBadge(q.state), badge(q.type, "", true), q.durable && badge("durable", "", true), q.policy && badge("policy " + q.policy, "", true), q.operator_policy && badge("operator policy " + q.operator_policy, "", true))),
     h("div", { class: "row" },
       h("button", { class: "b bad", id: "purge", onclick: act(`Purge ${name}?`, `Its ${n(q.messages_ready)} ready messages are removed for good.`, "Purge", async () => { await api.del(path + "/contents"); toast("Purged"); tick(); }) }, "Purge"),
