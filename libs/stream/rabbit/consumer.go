@@ -72,7 +72,7 @@ func (c *consumer) run() {
 	}
 	c.underWay.Wait()
 	if last != nil {
-		_ = last.ch.Close()
+		last.close()
 	}
 	c.cond.set(stream.StateStopped, c.cond.get().Detail)
 }

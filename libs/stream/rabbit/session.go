@@ -18,6 +18,7 @@ type session struct {
 	binding  stream.Binding
 	queue    string
 
+	acks     *acks
 	odd      string // what was found declared otherwise
 	tag      string
 	pushed   <-chan amqp.Delivery // nil without a consumer
@@ -54,7 +55,14 @@ func newSession(conn *amqp.Connection, c *consumer) (*session, error) {
 		_ = ch.Close()
 		return nil, err
 	}
+	s.acks = newAcks(ch)
 	return s, nil
+}
+
+// close ends the channel, when every delivery is settled or the channel is gone.
+func (s *session) close() {
+	s.acks.close()
+	_ = s.ch.Close()
 }
 
 // consume starts the consumer.
@@ -117,6 +125,7 @@ func (s *session) giveBack() {
 func (s *session) refuse(d amqp.Delivery) {
 	if s.binding.Consumer.Acknowledge != stream.AckNone {
 		_ = d.Nack(false, true) // if the channel is gone it comes back anyway
+		s.acks.other(d.DeliveryTag)
 	}
 }
 
@@ -134,7 +143,7 @@ func (s *session) leave(taking context.Context) bool {
 	case <-taking.Done():
 		return false
 	}
-	_ = s.ch.Close()
+	s.close()
 	return true
 }
 
@@ -148,20 +157,32 @@ type delivery struct {
 var _ stream.Settler = (*delivery)(nil)
 
 // Ack implements [stream.Settler].
-func (d *delivery) Ack() error { return d.settle(func() error { return d.d.Ack(false) }) }
+func (d *delivery) Ack() error {
+	defer d.s.done()
+	switch {
+	case d.noAck:
+	case d.s.ch.IsClosed():
+		return amqp.ErrClosed
+	default:
+		d.s.acks.ack(d.d.DeliveryTag)
+	}
+	return nil
+}
 
 // Requeue implements [stream.Settler].
-func (d *delivery) Requeue() error { return d.settle(func() error { return d.d.Nack(false, true) }) }
+func (d *delivery) Requeue() error { return d.refuse(func() error { return d.d.Nack(false, true) }) }
 
 // Reject implements [stream.Settler].
-func (d *delivery) Reject() error { return d.settle(func() error { return d.d.Reject(false) }) }
+func (d *delivery) Reject() error { return d.refuse(func() error { return d.d.Reject(false) }) }
 
-func (d *delivery) settle(f func() error) error {
+func (d *delivery) refuse(f func() error) error {
 	defer d.s.done()
 	if d.noAck {
 		return nil
 	}
-	return f()
+	err := f()
+	d.s.acks.other(d.d.DeliveryTag)
+	return err
 }
 
 // DeadLetter implements [stream.Settler].
