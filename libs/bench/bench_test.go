@@ -42,17 +42,22 @@ type client struct {
 var tracings = []struct {
 	name    string
 	sampler sdktrace.Sampler // nil: no tracing
+	write   []oteltrace.Generation
 }{
-	{"off", nil}, {"unsampled", sdktrace.NeverSample()}, {"sampled", sdktrace.AlwaysSample()},
+	{"off", nil, nil}, {"unsampled", sdktrace.NeverSample(), nil}, {"sampled", sdktrace.AlwaysSample(), nil},
+	{"unsampled-w3c", sdktrace.NeverSample(), []oteltrace.Generation{oteltrace.W3C}},
+	{"sampled-w3c", sdktrace.AlwaysSample(), []oteltrace.Generation{oteltrace.W3C}},
 }
 
 // each runs f with every client on a broker of its own.
 func each(b *testing.B, f func(b *testing.B, c client)) {
-	for _, make := range []func(*testing.B, string) client{bare, mill} {
-		run(b, func(b *testing.B, url string) client { return make(b, url) }, f)
-	}
+	run(b, func(b *testing.B, url string) client { return bare(b, url, "bare", nil) }, f)
+	run(b, func(b *testing.B, url string) client { return bare(b, url, "bare-trace-headers", traceHeaders) }, f)
+	run(b, mill, f)
 	for _, t := range tracings {
-		run(b, func(b *testing.B, url string) client { return warren(b, url, "warren-tracing-"+t.name, t.sampler) }, f)
+		run(b, func(b *testing.B, url string) client {
+			return warren(b, url, "warren-tracing-"+t.name, t.sampler, t.write)
+		}, f)
 	}
 }
 
@@ -121,7 +126,13 @@ func BenchmarkReceive(b *testing.B) {
 	})
 }
 
-func bare(b *testing.B, url string) client {
+// traceHeaders are what a message carries that is traced, without anybody making or reading them.
+var traceHeaders = amqp.Table{
+	"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "b3": "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
+	"x-trace-span": "00f067aa0ba902b7",
+}
+
+func bare(b *testing.B, url, name string, headers amqp.Table) client {
 	conn, err := amqp.Dial(url)
 	if err != nil {
 		b.Fatal(err)
@@ -147,12 +158,12 @@ func bare(b *testing.B, url string) client {
 	if err := out.QueueBind("d.g", "#", "d", false, nil); err != nil {
 		b.Fatal(err)
 	}
-	return client{name: "bare", send: func(b *testing.B, n int) {
+	return client{name: name, send: func(b *testing.B, n int) {
 		confirms := make([]*amqp.DeferredConfirmation, n)
 		for i := range confirms {
 			var err error
 			confirms[i], err = out.PublishWithDeferredConfirm("d", "k", true, false, amqp.Publishing{
-				DeliveryMode: amqp.Persistent, MessageId: stream.NewID(), ContentType: stream.ContentTypeBytes, Body: body,
+				Headers: headers, DeliveryMode: amqp.Persistent, MessageId: stream.NewID(), ContentType: stream.ContentTypeBytes, Body: body,
 			})
 			if err != nil {
 				b.Error(err)
@@ -183,7 +194,7 @@ func bare(b *testing.B, url string) client {
 	}}
 }
 
-func warren(b *testing.B, url, name string, sampler sdktrace.Sampler) client {
+func warren(b *testing.B, url, name string, sampler sdktrace.Sampler, write []oteltrace.Generation) client {
 	binder, err := rabbit.New(rabbit.Config{Addresses: []string{url}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
@@ -191,7 +202,7 @@ func warren(b *testing.B, url, name string, sampler sdktrace.Sampler) client {
 	opts := []stream.Option{stream.WithLogger(slog.New(slog.DiscardHandler))}
 	if sampler != nil {
 		tp := sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithSpanProcessor(dropped{}))
-		opts = append(opts, stream.WithInstrumentation(oteltrace.New(oteltrace.Config{TracerProvider: tp})))
+		opts = append(opts, stream.WithInstrumentation(oteltrace.New(oteltrace.Config{TracerProvider: tp, Write: write})))
 	}
 	app := stream.New(binder, opts...)
 	var left sync.WaitGroup

@@ -77,7 +77,7 @@ func storedHeaders(ctx context.Context, own map[string]string) (string, error) {
 	for k, v := range own {
 		h[k] = v
 	}
-	oteltrace.Inject(ctx, h, false)
+	oteltrace.Inject(ctx, h, oteltrace.W3C)
 	data, err := json.Marshal(h)
 	if err != nil {
 		return "", fmt.Errorf("outbox: headers: %w", err)

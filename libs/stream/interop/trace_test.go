@@ -40,8 +40,8 @@ func testTrace(t *testing.T, s *spring, sampled bool) {
 		sampler = sdktrace.ParentBased(sdktrace.AlwaysSample())
 	}
 	tp := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(rec), sdktrace.WithSampler(sampler))
-	// B3_MULTI reads X-B3-*, which is written for old Sleuths only.
-	g := newService(t, s, stream.WithInstrumentation(oteltrace.New(oteltrace.Config{TracerProvider: tp, Sleuth1: true})))
+	write := []oteltrace.Generation{oteltrace.W3C, oteltrace.B3, oteltrace.B3Multi} // B3_MULTI reads X-B3-*
+	g := newService(t, s, stream.WithInstrumentation(oteltrace.New(oteltrace.Config{TracerProvider: tp, Write: write})))
 	got := make(chan trace.SpanContext, 1)
 	in := g.binding("on")
 	stream.Consume(g.App, in, func(ctx context.Context, m stream.Message[string]) error {

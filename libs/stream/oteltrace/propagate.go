@@ -23,48 +23,67 @@ func Strip(h stream.Headers) {
 	}
 }
 
-// Inject strips h and writes the context's span: traceparent, tracestate and baggage, and b3 for peers of Spring Cloud
-// Sleuth 1.3.5 and later. With sleuth1 also the two sets that older ones read, X-B3-* in exact case and span*.
-// All values are strings: that is AMQP's long string, which every peer reads. The header x-trace-span names the span that all
-// of them say, for Extract.
-func Inject(ctx context.Context, h stream.Headers, sleuth1 bool) {
+// Inject strips h and writes the context's span in the given generations, with its baggage. Without any they are W3C and B3,
+// which peers on OpenTelemetry, Micrometer and Spring Cloud Sleuth since 1.3.5 read. All values are strings: that is AMQP's long
+// string, which every peer reads. Where there are several, x-trace-span names the span that all of them say, for Extract.
+func Inject(ctx context.Context, h stream.Headers, write ...Generation) {
 	Strip(h)
 	span := trace.SpanFromContext(ctx)
 	sc := span.SpanContext()
 	if !sc.IsValid() {
 		return
 	}
+	if len(write) == 0 {
+		write = written
+	}
 	t := textOf(sc)
-	h[headerTraceparent], h[headerB3], h[headerSpan] = t.parent, t.b3, t.span
-	if state := sc.TraceState(); state.Len() > 0 {
-		h[headerTracestate] = state.String()
+	for _, g := range write {
+		t.write(h, g, span)
+	}
+	if len(write) > 1 {
+		h[headerSpan] = t.span
 	}
 	if b := baggage.FromContext(ctx); b.Len() > 0 {
 		if s := b.String(); len(s) <= longHeaderBytesMax {
 			h[headerBaggage] = s
 		}
 	}
-	if !sleuth1 {
-		return
+}
+
+// write puts one generation into h.
+func (t texts) write(h stream.Headers, g Generation, span trace.Span) {
+	traceID, sampled := strings.TrimPrefix(t.trace, "0000000000000000"), t.b3[len(t.b3)-1:] // Sleuth's own length, if it fits
+	parent := ""
+	if s, ok := span.(interface{ Parent() trace.SpanContext }); ok && s.Parent().IsValid() && g > B3 {
+		parent = s.Parent().SpanID().String()
 	}
-	traceID, sampled := t.trace, t.b3[len(t.b3)-1:]
-	if high := strings.Repeat("0", 16); strings.HasPrefix(traceID, high) {
-		traceID = traceID[16:] // Sleuth's own length
-	}
-	h[headerB3TraceID], h[headerB3SpanID], h[headerB3Sampled] = traceID, t.span, sampled
-	h[headerSleuthTraceID], h[headerSleuthSpanID], h[headerSleuthSampled] = traceID, t.span, sampled
-	if s, ok := span.(interface{ Parent() trace.SpanContext }); ok && s.Parent().IsValid() {
-		parent := s.Parent().SpanID().String()
-		h[headerB3Parent], h[headerSleuthParent] = parent, parent
+	switch g {
+	case W3C:
+		h[headerTraceparent] = t.parent
+		if state := span.SpanContext().TraceState(); state.Len() > 0 {
+			h[headerTracestate] = state.String()
+		}
+	case B3:
+		h[headerB3] = t.b3
+	case B3Multi:
+		h[headerB3TraceID], h[headerB3SpanID], h[headerB3Sampled] = traceID, t.span, sampled
+		if parent != "" {
+			h[headerB3Parent] = parent
+		}
+	case Sleuth:
+		h[headerSleuthTraceID], h[headerSleuthSpanID], h[headerSleuthSampled] = traceID, t.span, sampled
+		if parent != "" {
+			h[headerSleuthParent] = parent
+		}
 	}
 }
 
-// written are the values of one span's headers, cut out of one string:
+// texts are the values of one span's headers, cut out of one string:
 //
 //	00-<trace, 32 hex>-<span, 16 hex>-01 <trace>-<span>-1
-type written struct{ parent, b3, trace, span string }
+type texts struct{ parent, b3, trace, span string }
 
-func textOf(sc trace.SpanContext) written {
+func textOf(sc trace.SpanContext) texts {
 	const idsBytes = 32 + 1 + 16
 	const parentBytes = 3 + idsBytes + 3
 	traceID, spanID := sc.TraceID(), sc.SpanID()
@@ -82,7 +101,7 @@ func textOf(sc trace.SpanContext) written {
 	b[3+idsBytes], b[3+idsBytes+1], b[3+idsBytes+2] = '-', '0', sampled
 	b[len(b)-2], b[len(b)-1] = '-', sampled
 	s := string(b[:])
-	return written{parent: s[:parentBytes], b3: s[parentBytes:], trace: s[3:35], span: s[36:52]}
+	return texts{parent: s[:parentBytes], b3: s[parentBytes:], trace: s[3:35], span: s[36:52]}
 }
 
 // Generation is a way of writing a trace into headers.
@@ -96,7 +115,10 @@ const (
 	Sleuth                    // span*, Sleuth 1.0.4 to 2.x
 )
 
-var generations = []Generation{W3C, B3, B3Multi, Sleuth}
+var (
+	generations = []Generation{W3C, B3, B3Multi, Sleuth} // in the order of belief
+	written     = []Generation{W3C, B3}                  // by default
+)
 
 // Extract returns ctx with the remote span and the baggage that the headers carry. The first valid generation wins, in the
 // given order; without one it is traceparent, b3, X-B3-*, span*. A peer that knows one generation only passes the others on as

@@ -79,7 +79,7 @@ func TestInjectGolden(t *testing.T) {
 		"keep": "me", "Traceparent": "old", "x-trace-span": "old", "X-B3-TraceId": "old", "spanId": "old", "nativeHeaders": stream.Headers{},
 		"messageSent": true, "X-Current-Span": "x", "currentSpan": "x",
 	}
-	Inject(ctx, h, false)
+	Inject(ctx, h)
 	want := stream.Headers{
 		"keep": "me", "traceparent": "00-" + trace128 + "-" + span64 + "-01", "baggage": "tenant=blue",
 		"b3": trace128 + "-" + span64 + "-1", "x-trace-span": span64,
@@ -89,14 +89,20 @@ func TestInjectGolden(t *testing.T) {
 	}
 
 	h = stream.Headers{}
-	Inject(trace.ContextWithRemoteSpanContext(context.Background(), remote(trace64, span64, "0")), h, true)
+	Inject(trace.ContextWithRemoteSpanContext(context.Background(), remote(trace64, span64, "0")), h, generations...)
 	want = stream.Headers{
 		"traceparent": "00-" + padded + "-" + span64 + "-00", "b3": padded + "-" + span64 + "-0", "x-trace-span": span64,
 		"X-B3-TraceId": trace64, "X-B3-SpanId": span64, "X-B3-Sampled": "0",
 		"spanTraceId": trace64, "spanId": span64, "spanSampled": "0",
 	}
 	if !maps.Equal(h, want) {
-		t.Fatalf("sleuth1: got %v", h)
+		t.Fatalf("all: got %v", h)
+	}
+
+	Inject(ctx, h, W3C)
+	want = stream.Headers{"traceparent": "00-" + trace128 + "-" + span64 + "-01", "baggage": "tenant=blue"}
+	if !maps.Equal(h, want) {
+		t.Fatalf("W3C alone: got %v", h)
 	}
 }
 
