@@ -87,7 +87,7 @@ var rabbitConsumerKeys = merged(queueKeys(func(b *bind) *stream.QueueProperties 
 		"NONE": func(b *bind) { b.Consumer.Acknowledge = stream.AckNone },
 	}).noted("MANUAL: Delivery.Ack, Requeue and Reject in place of the channel"),
 	"anonymousGroupPrefix":           text(func(b *bind) *string { return &b.Consumer.AnonymousGroupPrefix }),
-	"batchSize":                      whole(func(b *bind) *int { return &b.Consumer.BatchSize }).noted("messages of a batch only; every message is acknowledged by itself"),
+	"batchSize":                      whole(func(b *bind) *int { return &b.Consumer.BatchSize }).noted("messages of a batch only; acknowledgements are gathered anyway"),
 	"enableBatching":                 noEffect("stream.ConsumeBatch makes a batch binding"),
 	"receiveTimeout":                 millis(func(b *bind) *time.Duration { return &b.Consumer.ReceiveTimeout }),
 	"consumerTagPrefix":              text(func(b *bind) *string { return &b.Consumer.ConsumerTagPrefix }),
