@@ -13,7 +13,7 @@ COMPOSE  ?= docker compose
 .PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build every binary into bin/
 	@mkdir -p bin
@@ -53,6 +53,12 @@ test: ## All tests: vet, every module under the race detector, then end to end
 
 e2e: ## End-to-end tests on real processes
 	go test -count=1 -v -timeout 10m ./services/e2e/...
+
+lab-%: ## Show lab NN of services/docs/labs; make demo runs in another terminal meanwhile
+	@cat services/docs/labs/$*-*.md
+
+lab-check-%: ## Do lab NN on a system of its own and compare what comes out
+	go test -count=1 -v -timeout 10m -run 'TestLabs/^$*-' ./services/e2e
 
 sim: ## Run SEEDS (1000) clusters on simulated machines with every fault there is; SEED is the first
 	go run ./broker/cmd/sim --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))

@@ -134,6 +134,7 @@ func clock() string { return time.Now().Format(time.TimeOnly) }
 func page(w io.Writer, s *system.System) {
 	fmt.Fprintln(w)
 	for _, line := range [][2]string{
+		{"look here", s.URL(system.Order) + "/"},
 		{"orders", s.URL(system.Order) + "/docs"},
 		{"payments", s.URL(system.Payment) + "/payments"},
 		{"products", s.URL(system.Product) + "/products"},
@@ -146,7 +147,7 @@ func page(w io.Writer, s *system.System) {
 		fmt.Fprintf(w, "  %-10s %s\n", line[0], line[1])
 	}
 	fmt.Fprintf(w, `
-place an order; Trace-Link in the answer is its trace:
+place an order on the page, or here; Trace-Link in the answer is its trace:
 
   curl -i -H 'Content-Type: application/json' %s/orders \
     -d '{"customer_id":"c-1","currency":"EUR","items":[{"sku":"SKU-001","quantity":2}]}'

@@ -73,7 +73,10 @@ func (c *Conductor) kill(ctx context.Context) (err error) {
 func (c *Conductor) partition() error {
 	n, on := c.Failures.Value(failure.Partition)
 	switch {
-	case on && len(c.frozen) == 0:
+	case on && len(c.frozen) != int(n):
+		if err := c.thaw(); err != nil {
+			return err
+		}
 		for i := Nodes; i > Nodes-int(n); i-- {
 			if err := c.System.Freeze(BrokerName(i)); err != nil {
 				return err

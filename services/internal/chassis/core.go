@@ -106,6 +106,7 @@ func (c Core) Clock(ctx context.Context, due Due) error {
 		select {
 		case <-ctx.Done():
 		case <-wake:
+		case <-c.Failures.Changed(): // the clock itself may be another
 		case <-timer.C:
 		}
 		timer.Stop()

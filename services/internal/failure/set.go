@@ -94,6 +94,9 @@ func (s *Set) change() {
 
 // Changed is closed when somebody turns a switch.
 func (s *Set) Changed() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.changed

@@ -65,7 +65,7 @@ function refreshStock() {
 function showTotal() {
   let sum = 0;
   for (const p of products) sum += (basket.get(p.sku) || 0) * p.price;
-  $("total").textContent = basket.size ? money(sum, products[0].currency) : "nothing yet";
+  $("total").textContent = basket.size ? money(sum, products[0].currency) : "";
 }
 
 $("order").addEventListener("submit", async (ev) => {
@@ -240,7 +240,7 @@ function showFailures(lists) {
   for (const l of lists) {
     for (const s of l.items) {
       const k = kinds.get(s.kind) || { spec: s, on: [] };
-      if (s.on) k.on.push({ at: l.at, ...s });
+      if (s.on) k.on.push({ ...s, at: l.at });
       kinds.set(s.kind, k);
     }
   }
