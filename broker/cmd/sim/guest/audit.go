@@ -42,16 +42,16 @@ func runAudit(t *task.Audit) error {
 func awaitReady(client *http.Client, addr string) error {
 	for began := time.Now(); ; time.Sleep(readyPause) {
 		resp, err := client.Get("http://" + addr + task.PortHTTP + "/readyz")
-		var why []byte
 		if err == nil {
-			why, _ = io.ReadAll(resp.Body)
+			why, _ := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
+			err = fmt.Errorf("%s: %s", resp.Status, why)
 		}
 		if time.Since(began) > readyWait {
-			return fmt.Errorf("not ready after %s: %w %s", readyWait, err, why)
+			return fmt.Errorf("not ready after %s: %w", readyWait, err)
 		}
 	}
 }
