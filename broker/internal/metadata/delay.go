@@ -44,7 +44,7 @@ func (s *State) addStore(v *VHost, x *Exchange, group uint64) {
 	q := &Queue{ID: s.newID(), VHost: v.Name, Name: storePrefix + x.Name, Durable: x.Durable, Group: group, Delays: x.Name}
 	x.Store = q.ID
 	v.Queues[q.Name] = q
-	s.queues[q.ID] = q
+	s.index(q)
 	s.changed(Change{Kind: QueueSet, Queue: q})
 }
 

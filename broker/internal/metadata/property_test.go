@@ -143,6 +143,7 @@ func TestMembersHaveTheSameTopology(t *testing.T) {
 					t.Fatal("a restored member differs")
 				}
 				consistent(t, one)
+				consistent(t, restored)
 				for _, x := range []string{"a", "b", "c", "amq.topic"} {
 					a, _ := one.Route("/", x, routing.Message{Key: "a", Headers: func() message.Table { return nil }}, nil)
 					b, _ := restored.Route("/", x, routing.Message{Key: "a", Headers: func() message.Table { return nil }}, nil)
@@ -157,6 +158,13 @@ func TestMembersHaveTheSameTopology(t *testing.T) {
 
 // consistent checks that everything leads to something that is there.
 func consistent(t *rapid.T, s *State) {
+	held := map[uint64]int{}
+	s.EachQueue(func(q *Queue) { held[q.Group]++ })
+	for _, group := range append(s.GroupIDs(), 0) {
+		if s.QueuesIn(group) != held[group] {
+			t.Fatalf("group %d holds %d queues, %d are counted", group, held[group], s.QueuesIn(group))
+		}
+	}
 	queues, exchanges := 0, 0
 	for _, v := range s.VHosts {
 		queues, exchanges = queues+len(v.Queues), exchanges+len(v.Exchanges)

@@ -75,7 +75,7 @@ func (s *State) queueDeclare(d *QueueDeclare) (*Queue, *fault.Error) {
 	}
 	q.ID = s.newID()
 	v.Queues[q.Name] = &q
-	s.queues[q.ID] = &q
+	s.index(&q)
 	s.changed(Change{Kind: QueueSet, Queue: &q})
 	return &q, nil
 }
@@ -131,6 +131,7 @@ func (s *State) dropQueue(q *Queue) {
 	v := s.VHosts[q.VHost]
 	delete(v.Queues, q.Name)
 	delete(s.queues, q.ID)
+	s.held[q.Group]--
 	s.unbindAll(v, q.ID, func(b *Binding) bool { return !b.ToExchange && b.Destination == q.Name })
 	s.changed(Change{Kind: QueueGone, Queue: q})
 }
@@ -149,5 +150,5 @@ func (s *State) queueMoved(m *QueueMoved) {
 // replace puts a changed copy in a queue's place: readers may still hold the old one.
 func (s *State) replace(q *Queue) {
 	s.VHosts[q.VHost].Queues[q.Name] = q
-	s.queues[q.ID] = q
+	s.index(q)
 }

@@ -38,6 +38,7 @@ type State struct {
 	NextID  uint64                     // of queues, exchanges and groups; never used twice
 
 	queues    map[uint64]*Queue
+	held      map[uint64]int // queues, by placement group
 	exchanges map[uint64]*Exchange
 	policies  uint64 // changes with each change of a policy
 	changes   []Change
@@ -49,7 +50,7 @@ func New() *State {
 		Nodes: map[string]*Node{}, Groups: map[uint64]*Group{}, VHosts: map[string]*VHost{}, Users: map[string]*User{},
 		Drained:   map[string]bool{},
 		Proposers: map[uint64]*Proposer{},
-		NextID:    firstID, queues: map[uint64]*Queue{}, exchanges: map[uint64]*Exchange{},
+		NextID:    firstID, queues: map[uint64]*Queue{}, held: map[uint64]int{}, exchanges: map[uint64]*Exchange{},
 	}
 }
 
@@ -197,6 +198,19 @@ func (s *State) Queue(vhost, name string) (*Queue, *fault.Error) {
 // QueueByID returns a queue, nil if there is none.
 func (s *State) QueueByID(id uint64) *Queue { return s.queues[id] }
 
+// QueuesIn returns how many queues live in a placement group; group 0 stands for those that are
+// not replicated.
+func (s *State) QueuesIn(group uint64) int { return s.held[group] }
+
+// index enters a queue, new or changed, by its id.
+func (s *State) index(q *Queue) {
+	if was := s.queues[q.ID]; was != nil {
+		s.held[was.Group]--
+	}
+	s.queues[q.ID] = q
+	s.held[q.Group]++
+}
+
 // EachQueue calls fn with every queue, in no order.
 func (s *State) EachQueue(fn func(*Queue)) {
 	for _, q := range s.queues {
@@ -252,10 +266,10 @@ func (s *State) addExchange(v *VHost, x *Exchange) {
 
 // rebuild makes what is derived from the exported fields, after a restore.
 func (s *State) rebuild() error {
-	s.queues, s.exchanges = map[uint64]*Queue{}, map[uint64]*Exchange{}
+	s.queues, s.held, s.exchanges = map[uint64]*Queue{}, map[uint64]int{}, map[uint64]*Exchange{}
 	for _, v := range s.VHosts {
 		for _, q := range v.Queues {
-			s.queues[q.ID] = q
+			s.index(q)
 		}
 		for _, x := range v.Exchanges {
 			s.exchanges[x.ID] = x

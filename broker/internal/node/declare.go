@@ -250,11 +250,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (n *Node) place(more map[uint64]int) uint64 {
 	n.topologyMu.RLock()
 	defer n.topologyMu.RUnlock()
-	load := map[uint64]int{}
-	n.topology.EachQueue(func(q *metadata.Queue) { load[q.Group]++ })
 	best, bestLoad := uint64(0), 0
 	for _, id := range n.topology.GroupIDs() {
-		cost := 2 * (load[id] + more[id])
+		cost := 2 * (n.topology.QueuesIn(id) + more[id])
 		if n.leaderOf(id) != n.id.Replica {
 			cost++
 		}
