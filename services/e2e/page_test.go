@@ -34,7 +34,7 @@ func browser(t *testing.T) context.Context {
 	if found == "" || testing.Short() {
 		t.Skip("needs Chromium, and time")
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(found), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(found), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(browserTimeout),
 		chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1400, 1000))
 	ctx, cancel := context.WithTimeout(t.Context(), browserTimeout)
 	t.Cleanup(cancel)

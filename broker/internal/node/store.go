@@ -224,6 +224,7 @@ type capture struct {
 	m     *shardMachine
 	image *queue.Image
 	run   uint64
+	sent  atomic.Int64 // blocks
 }
 
 // Capture implements raftnode.Machine.
@@ -268,7 +269,7 @@ func (c *capture) Saved() {
 // Send implements raftnode.Capture.
 func (c *capture) Send(w io.Writer) ([]byte, error) {
 	if c.image.Writes() {
-		if err := c.image.WriteRun(0, w, c.m.block); err != nil {
+		if err := c.image.WriteRun(0, countWrites{w, &c.sent}, c.m.block); err != nil {
 			return nil, err
 		}
 	}
@@ -276,7 +277,18 @@ func (c *capture) Send(w io.Writer) ([]byte, error) {
 }
 
 // Progress implements raftnode.Capture.
-func (c *capture) Progress() (done, of int64) { return c.image.Progress() }
+func (c *capture) Progress() (done, of int64) { return c.sent.Load(), int64(c.image.Blocks()) }
+
+// countWrites counts the calls of a writer.
+type countWrites struct {
+	w io.Writer
+	n *atomic.Int64
+}
+
+func (c countWrites) Write(b []byte) (int, error) {
+	c.n.Add(1)
+	return c.w.Write(b)
+}
 
 // Restore implements raftnode.Machine.
 func (m *shardMachine) Restore(data []byte) error {

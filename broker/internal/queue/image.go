@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"sync/atomic"
 )
 
 // A shard's state on disk is a manifest, which is small, and run files with the messages.
@@ -54,8 +53,7 @@ type Image struct {
 	runs   map[uint64]run
 	queues []queueImage
 	writes []*chunkImage
-
-	blocks, written atomic.Int64 // of writes: how many there are, and WriteRun is through with
+	blocks int // of writes, before WriteRun leaves some out
 }
 
 type queueImage struct {
@@ -123,7 +121,7 @@ func (im *Image) take(q *Queue, base uint64, k *chunk, whole bool) *chunkImage {
 		}
 	}
 	im.writes = append(im.writes, c)
-	im.blocks.Add(1)
+	im.blocks++
 	return c
 }
 
@@ -138,9 +136,8 @@ func (s *Shard) ImageOfChunk(queue, base uint64) *Image {
 	return im
 }
 
-// Progress returns how many of the image's blocks WriteRun is through with, also while it
-// runs.
-func (im *Image) Progress() (done, of int64) { return im.written.Load(), im.blocks.Load() }
+// Blocks returns how many blocks WriteRun writes, each with one call of its writer, at most.
+func (im *Image) Blocks() int { return im.blocks }
 
 // Writes reports whether there is anything for WriteRun to write.
 func (im *Image) Writes() bool { return len(im.writes) > 0 }
@@ -165,7 +162,6 @@ func (im *Image) WriteRun(id uint64, w io.Writer, read func(queue, base uint64, 
 			}
 		}
 		written = append(written, c)
-		im.written.Add(1)
 		b = c.appendBlock(b[:0])
 		if _, err := w.Write(b); err != nil {
 			return err
