@@ -114,7 +114,8 @@ func (p *process) stop(ctx context.Context, s syscall.Signal) error {
 	ctx, cancel := context.WithTimeout(ctx, stopPatience)
 	defer cancel()
 	gone := func(context.Context) error {
-		if p.pid() != 0 {
+		// Who is about to end has no program any more before it closes its sockets.
+		if p.pid() != 0 || p.over != nil && !p.hasEnded() {
 			return errors.New("still there")
 		}
 		return nil
