@@ -78,11 +78,11 @@ func (c *coalescing) writeAll() {
 		c.mu.Unlock()
 		_, err := c.Conn.Write(b)
 		c.mu.Lock()
-		if c.err = err; err != nil {
-			c.change.Broadcast()
+		c.err = err
+		c.change.Broadcast()
+		if err != nil {
 			return
 		}
-		c.change.Broadcast()
 	}
 }
 

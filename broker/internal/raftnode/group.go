@@ -105,14 +105,13 @@ type (
 		replica uint64
 		down    bool
 	}
-	desireEvent    struct{ members []uint64 }
-	rebalanceEvent struct{}
-	homeEvent      struct{ replica uint64 }
-	avoidEvent     struct{ replicas map[uint64]bool }
-	snapshotEvent  struct{} // the log wants its segments back
-	snapshotDone   struct{ c Capture }
-	transferEvent  struct{ to uint64 }
-	campaignEvent  struct{}
+	desireEvent   struct{ members []uint64 }
+	homeEvent     struct{ replica uint64 } // 0: what the group's id says
+	avoidEvent    struct{ replicas map[uint64]bool }
+	snapshotEvent struct{} // the log wants its segments back
+	snapshotDone  struct{ c Capture }
+	transferEvent struct{ to uint64 }
+	campaignEvent struct{}
 )
 
 func (g *Group) handle(ev any) {
@@ -161,8 +160,6 @@ func (g *Group) handle(ev any) {
 		e.c.Saved()
 	case transferEvent:
 		g.transfer(e.to)
-	case rebalanceEvent:
-		g.moveHome(0)
 	case homeEvent:
 		g.moveHome(e.replica)
 	case statusEvent:

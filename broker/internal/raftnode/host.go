@@ -281,7 +281,7 @@ func (h *Host) Avoid(replicas map[uint64]bool) {
 
 // Rebalance moves the leaderships of this node to where they belong at once, not when the
 // others have settled. What Home said is forgotten.
-func (h *Host) Rebalance() { h.PostAll(rebalanceEvent{}) }
+func (h *Host) Rebalance() { h.PostAll(homeEvent{}) }
 
 // Home says which member should lead group id, as long as it lives and keeps up; 0: as the
 // group's id says. All members must hear the same.
