@@ -292,6 +292,28 @@ func (w *world) unblock(a, b *machine) {
 	}
 }
 
+// cut blocks links until heal is called.
+func (w *world) cut(links [][2]*machine) (heal func()) {
+	for _, l := range links {
+		w.block(l[0], l[1])
+	}
+	return func() {
+		for _, l := range links {
+			w.unblock(l[0], l[1])
+		}
+	}
+}
+
+// bothWays are the links between a machine and others, but itself.
+func bothWays(a *machine, others ...*machine) (links [][2]*machine) {
+	for _, b := range others {
+		if a != b {
+			links = append(links, [2]*machine{a, b}, [2]*machine{b, a})
+		}
+	}
+	return links
+}
+
 // linksBack has everything that was lost sent again.
 func (w *world) linksBack() {
 	for _, c := range w.conns {

@@ -117,24 +117,6 @@ func (s *scenario) inject(f fault) {
 	w.logf("fault: %s", f)
 	w.counts.Faults[f.Kind]++
 	until := func(end func()) { w.after(f.For, end) }
-	links := func(pairs [][2]*machine) {
-		for _, p := range pairs {
-			w.block(p[0], p[1])
-		}
-		until(func() {
-			for _, p := range pairs {
-				w.unblock(p[0], p[1])
-			}
-		})
-	}
-	both := func(a *machine, others []*machine) (pairs [][2]*machine) {
-		for _, b := range others {
-			if a != b {
-				pairs = append(pairs, [2]*machine{a, b}, [2]*machine{b, a})
-			}
-		}
-		return pairs
-	}
 	switch f.Kind {
 	case faultKill:
 		s.restFor(f.Node, f.For)
@@ -159,7 +141,7 @@ func (s *scenario) inject(f fault) {
 		}
 	case faultTurns:
 		third := s.nodes[nodes-f.Node-f.Other]
-		links(both(other, []*machine{third}))
+		until(w.cut(bothWays(other, third)))
 		s.turn(r, f.Node, other, third, w.now+int64(f.For))
 	case faultWipe:
 		s.wipe(f, between(r, 0, behindMax))
@@ -181,15 +163,15 @@ func (s *scenario) inject(f fault) {
 			until(p.cont)
 		}
 	case faultCut:
-		links(both(m, s.nodes))
+		until(w.cut(bothWays(m, s.nodes...)))
 	case faultAlone:
-		links(both(m, w.machines))
+		until(w.cut(bothWays(m, w.machines...)))
 	case faultOneWay:
-		pairs := both(m, s.nodes)
+		pairs := bothWays(m, s.nodes...)
 		from := r.IntN(2)
-		links(slices.DeleteFunc(pairs, func(p [2]*machine) bool { return p[from] != m }))
+		until(w.cut(slices.DeleteFunc(pairs, func(p [2]*machine) bool { return p[from] != m })))
 	case faultPair:
-		links(both(m, []*machine{other}))
+		until(w.cut(bothWays(m, other)))
 	case faultReset:
 		w.reset(m, other)
 	case faultLatency:
@@ -229,15 +211,13 @@ func (s *scenario) inject(f fault) {
 // in one turn it must know in the next one.
 func (s *scenario) turn(r *rand.Rand, node int, seen, hidden *machine, until int64) {
 	w, m, over := s.w, s.nodes[node], false
-	w.block(m, hidden)
-	w.block(hidden, m)
+	heal := w.cut(bothWays(m, hidden))
 	end := func() {
 		if over {
 			return
 		}
 		over = true
-		w.unblock(m, hidden)
-		w.unblock(hidden, m)
+		heal()
 		if w.now < until {
 			s.turn(r, node, hidden, seen, until)
 		}
@@ -265,10 +245,7 @@ func (s *scenario) wipe(f fault, behind time.Duration) {
 	if w.counts.Confirmed == 0 {
 		return // two nodes that wait for the third can't lose one for good
 	}
-	for _, o := range []*machine{m, s.nodes[f.Other]} {
-		w.block(third, o)
-		w.block(o, third)
-	}
+	heal := w.cut(bothWays(third, m, s.nodes[f.Other]))
 	w.after(behind, func() {
 		s.restFor(f.Other, f.For)
 		if p := s.nodes[f.Other].process; p != nil {
@@ -280,10 +257,7 @@ func (s *scenario) wipe(f fault, behind time.Duration) {
 		}
 		m.disk.mem = storage.NewMemFS()
 		s.excuseUnreplicated()
-		for _, o := range []*machine{m, s.nodes[f.Other]} {
-			w.unblock(third, o)
-			w.unblock(o, third)
-		}
+		heal()
 	})
 }
 
