@@ -129,9 +129,7 @@ func (c *consumer) feed(s *session) error {
 			if !ok {
 				return s.ended()
 			}
-			if !s.take(d, changed) {
-				s.refuse(d)
-			}
+			s.take(d, changed)
 		case <-changed:
 		case <-c.taking.Done():
 			return c.taking.Err()

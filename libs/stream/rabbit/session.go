@@ -79,16 +79,17 @@ func (s *session) consume(tag string) error {
 	return err
 }
 
-// take offers a delivery to the Receiver; false when it was not taken.
-func (s *session) take(d amqp.Delivery, quit <-chan struct{}) bool {
+// take offers a delivery to the Receiver, and gives it back when that does not take it.
+func (s *session) take(d amqp.Delivery, quit <-chan struct{}) {
 	s.underWay.Add(1)
 	s.all.Add(1)
 	in := &delivery{s: s, d: d, noAck: s.binding.Consumer.Acknowledge == stream.AckNone}
-	taken := s.receiver.Take(stream.Delivered{Message: received(&in.d, s.queue, s.binding), Settler: in, Gone: s.gone}, quit)
-	if !taken {
-		s.done()
+	if !in.noAck {
+		s.acks.add(&in.place, d.DeliveryTag)
 	}
-	return taken
+	if !s.receiver.Take(stream.Delivered{Message: received(&in.d, s.queue, s.binding), Settler: in, Gone: s.gone}, quit) {
+		_ = in.Requeue() // if the channel is gone it comes back anyway
+	}
 }
 
 func (s *session) done() {
@@ -117,15 +118,9 @@ func (s *session) giveBack() {
 		return // the channel is gone, and with it all that was pushed
 	}
 	for d := range pushed {
-		s.refuse(d)
-	}
-}
-
-// refuse gives one message back that was pushed and not taken. What the broker has forgotten cannot go back.
-func (s *session) refuse(d amqp.Delivery) {
-	if s.binding.Consumer.Acknowledge != stream.AckNone {
-		_ = d.Nack(false, true) // if the channel is gone it comes back anyway
-		s.acks.other(d.DeliveryTag)
+		if s.binding.Consumer.Acknowledge != stream.AckNone { // what the broker has forgotten cannot go back
+			_ = d.Nack(false, true)
+		}
 	}
 }
 
@@ -151,6 +146,7 @@ func (s *session) leave(taking context.Context) bool {
 type delivery struct {
 	s     *session
 	d     amqp.Delivery
+	place unsettled
 	noAck bool // the broker has forgotten it already
 }
 
@@ -164,7 +160,7 @@ func (d *delivery) Ack() error {
 	case d.s.ch.IsClosed():
 		return amqp.ErrClosed
 	default:
-		d.s.acks.ack(d.d.DeliveryTag)
+		d.s.acks.ack(&d.place)
 	}
 	return nil
 }
@@ -181,7 +177,7 @@ func (d *delivery) refuse(f func() error) error {
 		return nil
 	}
 	err := f()
-	d.s.acks.other(d.d.DeliveryTag)
+	d.s.acks.other(&d.place)
 	return err
 }
 
