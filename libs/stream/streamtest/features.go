@@ -398,6 +398,53 @@ func testPause(t *testing.T, b bench) {
 	}
 }
 
+// What a handler has in hand when its binding is paused is settled as ever; what waited behind it goes to another member.
+func testPauseInHand(t *testing.T, b bench) {
+	const n = 5
+	a := b.app(t)
+	in := b.group("g")
+	in.Consumer.Prefetch = n
+	entered, leave := make(chan struct{}, n), make(chan struct{})
+	here, there := newInbox[int](), newInbox[int]()
+	stream.Consume(a, in, func(ctx context.Context, m stream.Message[int]) error {
+		entered <- struct{}{}
+		<-leave
+		return here.take(ctx, m)
+	})
+	a.Bind(b.out())
+	start(t, a)
+	for i := range n {
+		send(t, a, "out-0", stream.NewMessage(i))
+	}
+	wait(t, entered)
+	control(t, a, in.Name, stream.CommandPause)
+	await(t, a, in.Name, stream.StatePaused)
+	other := b.app(t)
+	stream.Consume(other, in, there.take)
+	start(t, other)
+	for i := 1; i < n; i++ {
+		if m := there.next(t); m.Payload != i {
+			t.Errorf("got %d, want %d", m.Payload, i)
+		}
+	}
+	close(leave)
+	if m := here.next(t); m.Payload != 0 {
+		t.Errorf("got %d, want 0", m.Payload)
+	}
+	control(t, a, in.Name, stream.CommandResume)
+	await(t, a, in.Name, stream.StateUp)
+	stop(t, other)
+	send(t, a, "out-0", stream.NewMessage(n))
+	if m := here.next(t); m.Payload != n {
+		t.Errorf("got %d, want %d", m.Payload, n)
+	}
+	stop(t, a) // nothing unsettled may be left to come again
+	last := b.app(t)
+	stream.Consume(last, in, there.take)
+	start(t, last)
+	there.empty(t)
+}
+
 func testStopAndStart(t *testing.T, b bench) {
 	a := b.app(t)
 	got := newInbox[int]()

@@ -46,6 +46,36 @@ func testConcurrency(t *testing.T, b bench) {
 	}
 }
 
+// A handler that takes long must not keep others' messages in the broker's count.
+func testStuckHandler(t *testing.T, b bench) {
+	const n = 50
+	a := b.app(t)
+	in := b.group("g")
+	in.Consumer.Concurrency, in.Consumer.Prefetch = 2, 2
+	stuck, leave := make(chan struct{}), make(chan struct{})
+	got := newInbox[int]()
+	stream.Consume(a, in, func(ctx context.Context, m stream.Message[int]) error {
+		if m.Payload == 0 {
+			close(stuck)
+			<-leave
+		}
+		return got.take(ctx, m)
+	})
+	a.Bind(b.out())
+	start(t, a)
+	defer close(leave)
+	send(t, a, "out-0", stream.NewMessage(0))
+	wait(t, stuck)
+	for i := 1; i <= n; i++ {
+		send(t, a, "out-0", stream.NewMessage(i))
+	}
+	for i := 1; i <= n; i++ {
+		if m := got.next(t); m.Payload != i {
+			t.Fatalf("message %d came as number %d", m.Payload, i)
+		}
+	}
+}
+
 func testStopDrains(t *testing.T, b bench) {
 	first, second := b.app(t), b.app(t)
 	in := b.group("g")
