@@ -5,12 +5,13 @@ PATTERN  := $(addprefix ./,$(addsuffix /...,broker libs services))
 FUZZTIME ?= 30s
 N        ?= 2
 CHAOS    ?= 60s
+FAULT    ?= 5m
 SEEDS    ?= 1000
 ROUNDS   ?= 5
 COMPOSE  ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ test: ## All tests: vet, every module under the race detector, then end to end
 
 e2e: ## End-to-end tests on real processes
 	go test -count=1 -v -timeout 10m ./services/e2e/...
+
+fault-run: ## The binder for FAULT (5m) while brokers, balancer and members of its group come and go; SEED repeats a run's faults
+	WARREN_FAULT_TIME=$(FAULT) WARREN_FAULT_SEED=$(SEED) go test -count=1 -v -timeout 1h -run TestTheBinderUnderFaults ./services/e2e
 
 lab-%: ## Show lab NN of services/docs/labs; make demo runs in another terminal meanwhile
 	@cat services/docs/labs/$*-*.md

@@ -43,8 +43,15 @@ type run struct {
 	t *testing.T
 }
 
-// start runs the whole system, with settings added, on free ports in a directory of its own until the test ends. The logs of a failed test are kept.
+// start runs the whole system, with settings added.
 func start(t *testing.T, env ...string) run {
+	t.Helper()
+	return startThese(t, (*system.System).All, append([]string{"SHIPMENT_PACKING=500ms", "SHIPMENT_DELIVERY=500ms"}, env...)...)
+}
+
+// startThese runs some of the system's processes on free ports in a directory of its own until the test ends. The logs of a
+// failed test are kept.
+func startThese(t *testing.T, names func(*system.System) []string, env ...string) run {
 	t.Helper()
 	ports, err := system.FreePorts()
 	if err != nil {
@@ -54,7 +61,7 @@ func start(t *testing.T, env ...string) run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := system.New(system.Config{Bin: bin, State: state, Ports: ports, Env: append([]string{"SHIPMENT_PACKING=500ms", "SHIPMENT_DELIVERY=500ms", "LOG_LEVEL=info"}, env...)})
+	s := system.New(system.Config{Bin: bin, State: state, Ports: ports, Env: append([]string{"LOG_LEVEL=info"}, env...)})
 	t.Cleanup(func() {
 		if err := s.Down(context.Background()); err != nil {
 			t.Error(err)
@@ -68,7 +75,7 @@ func start(t *testing.T, env ...string) run {
 		}
 		_ = os.RemoveAll(state)
 	})
-	if err := errors.Join(s.Check(s.All()...), s.Start(t.Context(), true, s.All()...)); err != nil {
+	if err := errors.Join(s.Check(names(s)...), s.Start(t.Context(), true, names(s)...)); err != nil {
 		t.Fatal(err)
 	}
 	return run{System: s, t: t}
