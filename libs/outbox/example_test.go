@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,8 +43,9 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	out := printer{done: make(chan struct{})}
-	relay := outbox.NewRelay(db, out, outbox.RelayConfig{})
+	done := make(chan struct{})
+	var out outbox.Publisher = printer{done}
+	var relay *outbox.Relay = outbox.NewRelay(db, out, outbox.RelayConfig{})
 	ran := make(chan error)
 	go func() { ran <- relay.Run(ctx) }()
 
@@ -59,7 +61,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	<-out.done
+	<-done
 	cancel()
 	if err := <-ran; err != nil {
 		fmt.Println(err)
@@ -96,4 +98,39 @@ func ExampleProcess() {
 	// paying
 	// true <nil>
 	// false <nil>
+}
+
+func ExampleOutbox() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "outbox")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	db, err := sqldb.Open(ctx, filepath.Join(dir, "orders.db"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+	// Migrate does this; with migrations of one's own the statements can be among them.
+	if _, err := db.Writer.ExecContext(ctx, outbox.DDL(db.Dialect)); err != nil {
+		fmt.Println(err)
+		return
+	}
+	box := outbox.New(db)
+	for _, failure := range []error{nil, errors.New("the card is stolen")} {
+		err := db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			record := outbox.Record{Destination: "payment.authorized", Key: "o-1", Type: "PaymentAuthorized", Payload: []byte(`{"order_id":"o-1"}`)}
+			return errors.Join(box.Add(ctx, tx, record), failure) // what is rolled back is never published
+		})
+		fmt.Println(err)
+	}
+	n, since, err := box.Backlog(ctx)
+	fmt.Println(n, since.IsZero(), err)
+	// Output:
+	// <nil>
+	// the card is stolen
+	// 1 false <nil>
 }

@@ -2,6 +2,7 @@ package actuator_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -95,5 +96,17 @@ func ExampleHandler() {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, post)
 	fmt.Println(w.Code)
-	// Output: 204
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/actuator/bindings", nil))
+	var all []actuator.Binding
+	if err := json.Unmarshal(w.Body.Bytes(), &all); err != nil {
+		fmt.Println(err)
+	}
+	for _, b := range all {
+		fmt.Println(b.BindingName, b.Name, b.State)
+	}
+	// Output:
+	// 204
+	// paid-out-0 paid running
+	// placed-in-0 order.placed paused
 }

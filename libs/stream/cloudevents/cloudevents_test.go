@@ -75,3 +75,15 @@ func ExampleSet() {
 	fmt.Println(err, m.Headers["cloudEvents:type"], m.Headers["cloudEvents:id"] == m.ID)
 	// Output: <nil> placed true
 }
+
+func ExampleOf() {
+	m := stream.NewMessage("data")
+	m.Headers = stream.Headers{"ce-id": "7", "ce-source": "/shop", "ce-type": "placed", "ce-specversion": "1.0", "ce-region": "eu"}
+	a, err := cloudevents.Of(m)
+	fmt.Println(a.ID, a.Source, a.Type, a.Extensions["region"], err)
+	_, err = cloudevents.Of(stream.NewMessage("no event"))
+	fmt.Println(errors.Is(err, cloudevents.ErrNoEvent))
+	// Output:
+	// 7 /shop placed eu <nil>
+	// true
+}

@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -285,28 +284,4 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
-}
-
-func Example() {
-	c, err := config.Parse([]byte(`
-spring.cloud.stream:
-  bindings:
-    placed-in-0:
-      destination: order.placed
-      group: payment
-      consumer.max-attempts: 5
-  rabbit.bindings.placed-in-0.consumer.auto-bind-dlq: true
-`), []string{"SPRING_CLOUD_STREAM_BINDINGS_PLACED_IN_0_CONSUMER_CONCURRENCY=4"})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	b := c.Binding("placed-in-0")
-	shown, _ := json.Marshal([]any{b.Destination, b.Group, b.Consumer.MaxAttempts, b.Consumer.Concurrency, b.Consumer.AutoBindDLQ})
-	fmt.Println(string(shown))
-	_, err = config.Parse([]byte("spring.cloud.stream.bindings.placed-in-0.consumer.max-atempts: 5"), nil)
-	fmt.Println(err)
-	// Output:
-	// ["order.placed","payment",5,4,true]
-	// config: spring.cloud.stream.bindings.placed-in-0.consumer.max-atempts: unknown key "max-atempts", the nearest is "maxAttempts"
 }

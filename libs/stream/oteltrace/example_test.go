@@ -45,3 +45,8 @@ func ExampleInject() {
 	// 3 4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1
 	// map[]
 }
+
+func ExampleTraceID() {
+	fmt.Println(oteltrace.TraceID(stream.Headers{"b3": "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1"}))
+	// Output: 4bf92f3577b34da6a3ce929d0e0e4736
+}

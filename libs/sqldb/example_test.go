@@ -1,0 +1,48 @@
+package sqldb_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/warren-mq/warren/libs/sqldb"
+)
+
+func ExampleOpen() {
+	dir, err := os.MkdirTemp("", "sqldb")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	var db *sqldb.DB
+	if db, err = sqldb.Open(ctx, filepath.Join(dir, "orders.db")); err != nil { // or postgres://…
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+	blob := map[sqldb.Dialect]string{sqldb.SQLite: "BLOB", sqldb.Postgres: "BYTEA"}
+	if _, err := db.Writer.ExecContext(ctx, "CREATE TABLE orders (id TEXT PRIMARY KEY, body "+blob[db.Dialect]+")"); err != nil {
+		fmt.Println(err)
+		return
+	}
+	db.OnCommit(func() { fmt.Println("committed") }) // as a relay is woken
+	for _, broken := range []error{nil, errors.New("no")} {
+		err = db.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, db.Rebind("INSERT INTO orders (id) VALUES (?)"), fmt.Sprint(broken))
+			return errors.Join(err, broken)
+		})
+		fmt.Println(err)
+	}
+	n := 0
+	fmt.Println(db.Reader.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&n), n)
+	// Output:
+	// committed
+	// <nil>
+	// no
+	// <nil> 1
+}
