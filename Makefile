@@ -9,6 +9,7 @@ FAULT    ?= 5m
 SEEDS    ?= 1000
 ROUNDS   ?= 5
 COMPOSE  ?= docker compose
+PROFILES ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
@@ -110,11 +111,12 @@ clean: ## Remove binaries and the state of stopped processes
 	@if [ -x bin/demo ]; then bin/demo cluster-down; fi
 	rm -rf bin .warren
 
-up: ## Run everything in containers and wait until it is healthy
-	$(COMPOSE) up --build --wait
+up: ## Run everything in containers and wait until it is healthy; PROFILES="postgres observability" lays files of deploy/compose over it
+	$(COMPOSE) -f docker-compose.yml $(PROFILES:%=-f deploy/compose/%.yml) up --build --wait
 
+# With every profile there is: their data go, too.
 down: ## Stop the containers and remove their data
-	$(COMPOSE) down --volumes
+	$(COMPOSE) -f docker-compose.yml $(patsubst %,-f %,$(wildcard deploy/compose/*.yml)) down --volumes --remove-orphans
 
 logs: ## Follow the containers' logs
 	$(COMPOSE) logs --follow

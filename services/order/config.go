@@ -17,7 +17,7 @@ type config struct {
 	Expiry time.Duration
 	// Peers are the APIs that the page shows: PAYMENT_URL, PRODUCT_URL, SHIPMENT_URL, and CONDUCTOR_URL where there is one.
 	Peers map[string]string
-	// Brokers are the nodes' management APIs, with user and password: BROKER_URLS.
+	// Brokers are the nodes' management APIs, with user and password: BROKER_URLS, with BROKER_PASSWORD.
 	Brokers []string
 	// Console is where people look at the brokers: CONSOLE_URL.
 	Console string
@@ -36,7 +36,7 @@ func readConfig(getenv func(string) string) (config, error) {
 		}
 	}
 	if e.String("BROKER_URLS", "") != "" {
-		cfg.Brokers = e.URLs("BROKER_URLS", "", "http", "https")
+		cfg.Brokers = e.WithPassword("BROKER_PASSWORD", e.URLs("BROKER_URLS", "", "http", "https")...)
 	}
 	cfg.Console = e.URL("CONSOLE_URL", "", "http", "https")
 	return cfg, e.Err()

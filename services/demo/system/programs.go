@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/warren-mq/warren/services/internal/access"
 )
 
 // cluster returns the brokers and the balancer.
@@ -28,6 +30,7 @@ func (s *System) cluster() []*process {
 			"WARREN_PEERS=" + strings.Join(peers, ","),
 			"WARREN_PROXY_FROM=127.0.0.1", // the balancer's
 			"WARREN_TRACES=http://" + s.cfg.Ports.OTLPHTTP.Address(),
+			"WARREN_DEFINITIONS=" + s.credential(access.DefinitionsFile), "WARREN_SECRET_FILE=" + s.credential(access.ClusterSecretFile),
 		}
 		p.ready = answers("http://" + s.cfg.Ports.Management[i].Address() + "/api/health/checks/ready-to-serve-clients")
 		out = append(out, p)
@@ -53,9 +56,10 @@ func (s *System) services() []*process {
 		p := s.program(x.name, x.name)
 		prefix := strings.ToUpper(x.name)
 		p.env = []string{
-			prefix + "_HTTP=" + x.port.Address(), prefix + "_DATA=" + p.dataDir, "AMQP_ADDRESSES=" + s.AMQPURL(), "TRACE_URL=" + s.TracesURL(),
+			prefix + "_HTTP=" + x.port.Address(), prefix + "_DATA=" + p.dataDir, "TRACE_URL=" + s.TracesURL(),
+			"AMQP_ADDRESSES=amqp://" + x.name + "@" + s.cfg.Ports.Proxy.Address() + "/", "AMQP_PASSWORD_FILE=" + s.credential(access.PasswordFile(x.name)),
 			"FAILURES=true", "PAYMENT_URL=" + s.URL(Payment), "PRODUCT_URL=" + s.URL(Product), "SHIPMENT_URL=" + s.URL(Shipment),
-			"CONDUCTOR_URL=" + s.ConductorURL(), "BROKER_URLS=" + s.managementURLs(), "CONSOLE_URL=" + s.ManagementURL(1),
+			"CONDUCTOR_URL=" + s.ConductorURL(), "BROKER_URLS=" + s.managementURLs(), "BROKER_PASSWORD_FILE=" + s.credential(access.PasswordFile(access.Observer)), "CONSOLE_URL=" + s.ManagementURL(1),
 			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.cfg.Ports.OTLPHTTP.Address(), "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=200",
 		}
 		p.ready = answers("http://" + x.port.Address() + "/health/ready")
@@ -85,7 +89,13 @@ func (s *System) program(name, binary string) *process {
 	return &process{name: name, program: filepath.Join(s.cfg.Bin, binary), dataDir: filepath.Join(s.cfg.State, "data", name)}
 }
 
-// AMQPURL is the balancer's address.
+// credential is where a file of the credentials is.
+func (s *System) credential(file string) string { return filepath.Join(s.CredentialsDir(), file) }
+
+// CredentialsDir is where the passwords are; package access reads them.
+func (s *System) CredentialsDir() string { return filepath.Join(s.cfg.State, "credentials") }
+
+// AMQPURL is the balancer's address, for people: guest gets in from this machine.
 func (s *System) AMQPURL() string { return "amqp://guest:guest@" + s.cfg.Ports.Proxy.Address() + "/" }
 
 // TracesURL is where traces are looked at, and the trace store's API.
@@ -110,11 +120,11 @@ func (s *System) ConductorURL() string { return "http://" + s.cfg.Ports.Conducto
 // ConductorAddress is where the demo itself listens.
 func (s *System) ConductorAddress() string { return s.cfg.Ports.Conductor.Address() }
 
-// managementURLs are those of all nodes, with the user that may ask them.
+// managementURLs are those of all nodes, with the user that may look.
 func (s *System) managementURLs() string {
 	out := make([]string, 0, Nodes)
 	for _, p := range s.cfg.Ports.Management {
-		out = append(out, "http://guest:guest@"+p.Address())
+		out = append(out, "http://"+access.Observer+"@"+p.Address())
 	}
 	return strings.Join(out, ",")
 }

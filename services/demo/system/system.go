@@ -1,7 +1,7 @@
 // Package system runs the whole of Warren as local processes: three brokers, the balancer, four services, a trace store. The
 // demo is a terminal around it, the end-to-end tests are its other user.
 //
-// Its state is a directory: run/<name>.pid, log/<name>.log, data/<name>/. Whoever knows the directory can stop what another run
+// Its state is a directory: run/<name>.pid, log/<name>.log, data/<name>/, credentials/. Whoever knows the directory can stop what another run
 // has started.
 package system
 
@@ -18,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/warren-mq/warren/services/internal/access"
 )
 
 // readyTimeout is how long a process may take until it can be used.
@@ -127,6 +129,9 @@ func (s *System) Check(names ...string) error {
 // Start starts processes and waits until they can be used. The brokers wait for each other, so that all begin at once and are
 // waited for in order. What already runs is only waited for.
 func (s *System) Start(ctx context.Context, fresh bool, names ...string) error {
+	if err := errors.Join(os.MkdirAll(s.CredentialsDir(), 0o700), access.Ensure(s.CredentialsDir())); err != nil {
+		return fmt.Errorf("credentials: %w", err)
+	}
 	for _, name := range names {
 		p := s.process(name)
 		if p.pid() != 0 {

@@ -8,14 +8,15 @@ import (
 	"github.com/warren-mq/warren/libs/telemetry"
 )
 
-// Config is what every service is told from outside.
+// Config is what every service is told from outside. Instead of a password, <SETTING>_FILE may name a file that holds it.
 type Config struct {
 	Service string
 	// Address the HTTP API listens on: <SERVICE>_HTTP.
 	Address string
-	// Database is a PostgreSQL URL or the path of an SQLite file: <SERVICE>_DATABASE_URL, else <SERVICE>_DATA/<service>.db.
+	// Database is a PostgreSQL URL or the path of an SQLite file: <SERVICE>_DATABASE_URL, with <SERVICE>_DATABASE_PASSWORD, else
+	// <SERVICE>_DATA/<service>.db.
 	Database string
-	// AMQP addresses of the broker, tried in turn; a proxy's is enough: AMQP_ADDRESSES.
+	// AMQP addresses of the broker, tried in turn; a proxy's is enough: AMQP_ADDRESSES, with AMQP_PASSWORD.
 	AMQP []string
 	// Quorum asks for replicated queues: QUORUM_QUEUES.
 	Quorum bool
@@ -44,7 +45,7 @@ func Read(e *Env, service, port string) Config {
 		Service:   service,
 		Address:   e.Address(prefix+"_HTTP", "127.0.0.1:"+port),
 		Database:  e.URL(prefix+"_DATABASE_URL", "", "postgres", "postgresql"),
-		AMQP:      e.URLs("AMQP_ADDRESSES", DefaultAMQP, "amqp", "amqps"),
+		AMQP:      e.WithPassword("AMQP_PASSWORD", e.URLs("AMQP_ADDRESSES", DefaultAMQP, "amqp", "amqps")...),
 		Quorum:    e.Bool("QUORUM_QUEUES", true),
 		Actuator:  e.Bool("ACTUATOR", false),
 		Attempts:  e.Int("CONSUMER_ATTEMPTS", 5, 1, attemptsMax),
@@ -53,7 +54,9 @@ func Read(e *Env, service, port string) Config {
 		LogFormat: telemetry.Format(e.OneOf("LOG_FORMAT", string(telemetry.FormatJSON), string(telemetry.FormatBracket))),
 		Getenv:    e.get,
 	}
-	if c.Database == "" {
+	if c.Database != "" {
+		c.Database = e.WithPassword(prefix+"_DATABASE_PASSWORD", c.Database)[0]
+	} else {
 		c.Database = filepath.Join(e.String(prefix+"_DATA", filepath.Join(".warren", "data", service)), service+".db")
 	}
 	// The words are slog's own: this cannot fail.

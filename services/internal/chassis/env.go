@@ -3,8 +3,10 @@ package chassis
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +88,60 @@ func (e *Env) checkURL(key, v string, schemes []string) string {
 		e.errs = append(e.errs, fmt.Errorf("%s: want a URL that begins with %s://", key, strings.Join(schemes, ":// or ")))
 	}
 	return v
+}
+
+// secretBytesMax is more than any password has.
+const secretBytesMax = 4 << 10
+
+// Secret returns the value of key, or what the file holds that <key>_FILE names, without the white space around it; "" when neither
+// is set.
+func (e *Env) Secret(key string) string {
+	value, file := e.String(key, ""), e.String(key+"_FILE", "")
+	switch {
+	case file == "":
+		return value
+	case value != "":
+		e.errs = append(e.errs, fmt.Errorf("%s and %s_FILE: want one of them", key, key))
+		return ""
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		e.errs = append(e.errs, fmt.Errorf("%s_FILE: %w", key, err))
+		return ""
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, secretBytesMax+1))
+	text := strings.TrimSpace(string(data))
+	if err == nil && (text == "" || len(data) > secretBytesMax) {
+		err = fmt.Errorf("%s holds %d bytes, want 1 to %d", file, len(text), secretBytesMax)
+	}
+	if err != nil {
+		e.errs = append(e.errs, fmt.Errorf("%s_FILE: %w", key, err))
+		return ""
+	}
+	return text
+}
+
+// WithPassword puts the secret of key into URLs that name a user and no password. Without a secret they stay as they are.
+func (e *Env) WithPassword(key string, urls ...string) []string {
+	secret := e.Secret(key)
+	if secret == "" {
+		return urls
+	}
+	out := make([]string, 0, len(urls))
+	for _, text := range urls {
+		u, err := url.Parse(text)
+		if err != nil {
+			return urls // it is among the mistakes already
+		}
+		if _, has := u.User.Password(); has || u.User.Username() == "" {
+			e.errs = append(e.errs, fmt.Errorf("%s: want URLs that name a user and no password, like amqp://order@proxy:5670/", key))
+			return urls
+		}
+		u.User = url.UserPassword(u.User.Username(), secret)
+		out = append(out, u.String())
+	}
+	return out
 }
 
 // OneOf returns one of the allowed words; the first is the default.

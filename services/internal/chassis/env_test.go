@@ -2,6 +2,9 @@ package chassis
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +20,35 @@ func TestDefaults(t *testing.T) {
 	c, err := read(nil)
 	if err != nil || c.Address != "127.0.0.1:8080" || c.Database != ".warren/data/order/order.db" || c.AMQP[0] != DefaultAMQP || !c.Quorum {
 		t.Errorf("%+v %v", c, err)
+	}
+}
+
+func TestPasswordsFromFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("s/3@cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := read(map[string]string{
+		"AMQP_ADDRESSES": "amqp://order@b1/,amqps://order@b2/", "AMQP_PASSWORD_FILE": file,
+		"ORDER_DATABASE_URL": "postgres://order@db/order", "ORDER_DATABASE_PASSWORD": "x y",
+	})
+	if want := []string{"amqp://order:s%2F3%40cret@b1/", "amqps://order:s%2F3%40cret@b2/"}; err != nil || !slices.Equal(c.AMQP, want) {
+		t.Errorf("%v, not %v: %v", c.AMQP, want, err)
+	}
+	if want := "postgres://order:x%20y@db/order"; c.Database != want {
+		t.Errorf("%s, not %s", c.Database, want)
+	}
+	for name, env := range map[string]map[string]string{
+		"both":            {"AMQP_ADDRESSES": "amqp://order@b1/", "AMQP_PASSWORD_FILE": file, "AMQP_PASSWORD": "x"},
+		"no file":         {"AMQP_ADDRESSES": "amqp://order@b1/", "AMQP_PASSWORD_FILE": file + ".no"},
+		"no user":         {"AMQP_ADDRESSES": "amqp://b1/", "AMQP_PASSWORD_FILE": file},
+		"two passwords":   {"AMQP_PASSWORD_FILE": file},
+		"a device":        {"AMQP_ADDRESSES": "amqp://order@b1/", "AMQP_PASSWORD_FILE": "/dev/zero"},
+		"nothing in file": {"AMQP_ADDRESSES": "amqp://order@b1/", "AMQP_PASSWORD_FILE": "/dev/null"},
+	} {
+		if _, err := read(env); err == nil || !strings.Contains(err.Error(), "AMQP_PASSWORD") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
