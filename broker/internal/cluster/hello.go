@@ -42,20 +42,21 @@ const (
 type hello struct {
 	Identity
 	Purpose purpose
-	Sent    int64 // Unix milliseconds
+	To      uint64 // replica that frames are meant for; 0 of calls: whoever is there
+	Sent    int64  // Unix milliseconds
 	Proof   []byte
 }
 
 const (
 	helloMagic    = "WARREN"
-	helloVersion  = 1
+	helloVersion  = 2
 	helloBytesMax = 4096
 	helloTimeout  = 3 * time.Second
 )
 
 func (h *hello) proof(secret string) []byte {
 	m := hmac.New(sha256.New, []byte(secret))
-	fmt.Fprintf(m, "%q %d %d %q %q %q %d", h.Name, h.Replica, h.Incarnation, h.ClusterID, h.Addr, h.Purpose, h.Sent)
+	fmt.Fprintf(m, "%q %d %d %q %q %q %d %d", h.Name, h.Replica, h.Incarnation, h.ClusterID, h.Addr, h.Purpose, h.To, h.Sent)
 	return m.Sum(nil)
 }
 

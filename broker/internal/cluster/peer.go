@@ -25,6 +25,8 @@ type peer struct {
 	last      time.Time
 	down      bool
 	gone      bool // a dial was refused since the last sign of life
+
+	telling sync.Mutex // the handler hears of Up and Down in the order in which they happened
 }
 
 func newPeer(t *Transport, replica uint64, addr string) *peer {
@@ -62,7 +64,7 @@ func (p *peer) send(kind byte, payload ...[]byte) {
 // run keeps a stream to the peer open and writes what is queued.
 func (p *peer) run() {
 	for p.ctx.Err() == nil {
-		c, err := p.t.dial(p.ctx, p.addr, purposeStream)
+		c, err := p.t.dial(p.ctx, p.addr, purposeStream, p.replica)
 		if err != nil {
 			if errors.Is(err, syscall.ECONNREFUSED) {
 				p.setDown(true)
@@ -77,6 +79,7 @@ func (p *peer) run() {
 		p.t.opts.Handler.Reset(p.replica)
 		p.write(c)
 		_ = c.Close()
+		p.pause()
 	}
 }
 
@@ -120,6 +123,14 @@ func (p *peer) heard() {
 	p.mu.Lock()
 	p.last = time.Now()
 	was := p.down
+	p.mu.Unlock()
+	if !was {
+		return
+	}
+	p.telling.Lock()
+	defer p.telling.Unlock()
+	p.mu.Lock()
+	was = p.down
 	p.down, p.gone = false, false
 	p.mu.Unlock()
 	if was {
@@ -149,17 +160,24 @@ func (p *peer) lost() {
 
 func (p *peer) checkSilence() {
 	p.mu.Lock()
-	silent := !p.down && time.Since(p.last) > silenceMax
+	silent := p.silentLocked()
 	p.mu.Unlock()
 	if silent {
 		p.setDown(false)
 	}
 }
 
+func (p *peer) silentLocked() bool { return !p.down && time.Since(p.last) > silenceMax }
+
+// setDown notes that the peer is silent, or that its process is gone for certain.
 func (p *peer) setDown(refused bool) {
+	p.telling.Lock()
+	defer p.telling.Unlock()
 	p.mu.Lock()
-	news := !p.down || refused && !p.gone
-	p.down, p.gone = true, p.gone || refused
+	news := refused && !(p.down && p.gone) || p.silentLocked()
+	if news {
+		p.down, p.gone = true, p.gone || refused
+	}
 	p.mu.Unlock()
 	if news {
 		p.t.opts.Handler.Down(p.replica, refused)

@@ -70,10 +70,17 @@ type Transport struct {
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 
-	mu    sync.Mutex
-	self  Identity
-	peers map[uint64]*peer
-	conns map[net.Conn]struct{} // accepted
+	mu      sync.Mutex
+	self    Identity
+	peers   map[uint64]*peer
+	conns   map[net.Conn]struct{} // accepted
+	streams map[uint64]*inbound   // the last from each replica
+}
+
+// inbound is a replica's stream to this node.
+type inbound struct {
+	c    net.Conn
+	over chan struct{} // closed when its last frame was handled
 }
 
 // Listen opens the node's peer address. Frames come after Start.
@@ -82,7 +89,7 @@ func Listen(opts Options) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Transport{opts: opts, listener: l, self: opts.Identity, peers: map[uint64]*peer{}, conns: map[net.Conn]struct{}{}}
+	t := &Transport{opts: opts, listener: l, self: opts.Identity, peers: map[uint64]*peer{}, conns: map[net.Conn]struct{}{}, streams: map[uint64]*inbound{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t, nil
 }
@@ -189,7 +196,7 @@ func (t *Transport) SendBulk(to uint64, kind byte, head []byte, write func(io.Wr
 		return
 	}
 	t.tasks.Go(func() {
-		err := t.bulk(p.addr, kind, head, write)
+		err := t.bulk(p, kind, head, write)
 		if err != nil {
 			t.opts.Logger.Warn("snapshot not sent", "to", p.addr, "error", err)
 		}
@@ -197,9 +204,9 @@ func (t *Transport) SendBulk(to uint64, kind byte, head []byte, write func(io.Wr
 	})
 }
 
-func (t *Transport) bulk(addr string, kind byte, head []byte, write func(io.Writer) ([]byte, error)) error {
+func (t *Transport) bulk(p *peer, kind byte, head []byte, write func(io.Writer) ([]byte, error)) error {
 	ctx, cancel := context.WithTimeout(t.ctx, dialTimeout)
-	c, err := t.dial(ctx, addr, purposeBulk)
+	c, err := t.dial(ctx, p.addr, purposeBulk, p.replica)
 	cancel()
 	if err != nil {
 		return err
@@ -229,7 +236,7 @@ func (t *Transport) bulk(addr string, kind byte, head []byte, write func(io.Writ
 
 // Call asks the node at addr, which need not belong to the cluster.
 func (t *Transport) Call(ctx context.Context, addr string, request []byte) ([]byte, error) {
-	c, err := t.dial(ctx, addr, purposeCall)
+	c, err := t.dial(ctx, addr, purposeCall, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -247,13 +254,13 @@ func (t *Transport) Call(ctx context.Context, addr string, request []byte) ([]by
 	return reply, nil
 }
 
-func (t *Transport) dial(ctx context.Context, addr string, p purpose) (net.Conn, error) {
+func (t *Transport) dial(ctx context.Context, addr string, p purpose, to uint64) (net.Conn, error) {
 	c, err := t.opts.Network.Dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	setDeadline(c, helloTimeout)
-	if err := writeHello(c, hello{Identity: t.Identity(), Purpose: p}, t.opts.Secret); err != nil {
+	if err := writeHello(c, hello{Identity: t.Identity(), Purpose: p, To: to}, t.opts.Secret); err != nil {
 		_ = c.Close()
 		return nil, err
 	}
@@ -315,8 +322,11 @@ func (t *Transport) serve(c net.Conn) error {
 		return err
 	case purposeBulk:
 		setDeadline(c, bulkTimeout)
+		if err := t.meant(h); err != nil {
+			return err
+		}
 		kind, payload, err := readFrame(r)
-		if err != nil || !t.belongs(h) {
+		if err != nil {
 			return err
 		}
 		finish, err := t.opts.Handler.Bulk(h.Replica, kind, payload, &bulkReader{c: c, r: r})
@@ -332,24 +342,47 @@ func (t *Transport) serve(c net.Conn) error {
 		_, err = c.Write([]byte{1})
 		return err
 	case purposeStream:
-		return t.stream(r, h)
+		return t.stream(c, r, h)
 	}
 	return fmt.Errorf("peer %s opens a connection for %q", h.Name, h.Purpose)
 }
 
-// belongs reports whether the sender is in this node's cluster.
-func (t *Transport) belongs(h hello) bool {
-	id := t.Identity().ClusterID
-	return id != "" && h.ClusterID == id
+// meant returns why frames of the sender are not for this node: it is of another cluster,
+// or looks for the replica that this node was before it lost its data.
+func (t *Transport) meant(h hello) error {
+	switch id := t.Identity(); {
+	case id.ClusterID == "" || h.ClusterID != id.ClusterID:
+		return fmt.Errorf("peer %s is of cluster %q, this node of %q", h.Name, h.ClusterID, id.ClusterID)
+	case h.To != id.Replica:
+		return fmt.Errorf("peer %s looks for replica %x, this node is %x", h.Name, h.To, id.Replica)
+	}
+	return nil
 }
 
-func (t *Transport) stream(r *bufio.Reader, h hello) error {
-	if !t.belongs(h) {
-		return fmt.Errorf("peer %s is of cluster %q", h.Name, h.ClusterID)
+// stream hands on a replica's frames until the stream breaks. A replica that opens another
+// has given this one up: what is left of it comes before the first frame of the new one.
+func (t *Transport) stream(c net.Conn, r *bufio.Reader, h hello) error {
+	if err := t.meant(h); err != nil {
+		return err
 	}
+	in := &inbound{c: c, over: make(chan struct{})}
+	defer close(in.over)
 	t.mu.Lock()
 	t.addLocked(h.Replica, h.Addr)
+	old := t.streams[h.Replica]
+	t.streams[h.Replica] = in
 	t.mu.Unlock()
+	defer func() {
+		t.mu.Lock()
+		if t.streams[h.Replica] == in {
+			delete(t.streams, h.Replica)
+		}
+		t.mu.Unlock()
+	}()
+	if old != nil {
+		_ = old.c.Close()
+		<-old.over
+	}
 	if p := t.peer(h.Replica); p != nil {
 		p.heard()
 	}
