@@ -257,6 +257,15 @@ func (m *shardMachine) configure(q *metadata.Queue) {
 	}
 }
 
+// expect begins a queue that somebody asks for, if the topology has it.
+func (m *shardMachine) expect(id uint64) {
+	m.n.topologyMu.RLock()
+	defer m.n.topologyMu.RUnlock()
+	if q := m.n.topology.QueueByID(id); q != nil {
+		m.place(q)
+	}
+}
+
 // dropIfGone ends a queue that the topology does not have. This node's topology may be
 // behind: only if it has seen the queue's id, the queue was deleted.
 func (m *shardMachine) dropIfGone(id uint64) {

@@ -232,7 +232,7 @@ func (m *shardMachine) request(r request) {
 		r.deadline = m.n.now().Add(proposeTimeout)
 		m.requests = append(m.requests, r)
 		if q == nil {
-			m.reconcile()
+			m.expect(r.Queue)
 		}
 		return
 	}

@@ -69,7 +69,7 @@ type samples struct {
 	mu        sync.Mutex
 	round     int64
 	queues    map[uint64]*series
-	latest    map[uint64]QueueCounts // what each queue's leader here last said
+	latest    []QueueCounts // what each queue's leader here last said
 	channels  map[*ChannelState]*series
 	links     map[*Link]*traffic
 	exchanges map[exchangeKey]*series // Publish: in, Deliver: out
@@ -79,7 +79,7 @@ type samples struct {
 
 func newSamples() *samples {
 	return &samples{
-		queues: map[uint64]*series{}, latest: map[uint64]QueueCounts{}, channels: map[*ChannelState]*series{},
+		queues: map[uint64]*series{}, channels: map[*ChannelState]*series{},
 		links: map[*Link]*traffic{}, exchanges: map[exchangeKey]*series{},
 	}
 }
@@ -97,7 +97,7 @@ func (n *Node) sample() {
 }
 
 func (n *Node) sampleOnce() {
-	queues, _ := n.countQueues(n.ctx)
+	queues, whole := n.countQueues(n.ctx)
 	totals, exchanges, ch := n.Totals(), n.exchangesHere(), n.Churn()
 	links, states := n.openLinks()
 	now := n.now()
@@ -111,13 +111,13 @@ func (n *Node) sampleOnce() {
 		q := &queues[i]
 		sum.Ready += q.Ready
 		sum.Unacked += q.Unacked
-		s.latest[q.ID] = *q
 		keep(s.queues, q.ID, s.round, Sample{At: at, Ready: q.Ready, Unacked: q.Unacked, Counts: q.Counts})
 	}
-	for id := range s.latest {
-		if x := s.queues[id]; x == nil || x.seen != s.round {
-			delete(s.latest, id)
-		}
+	if whole {
+		s.latest = queues
+		drop(s.queues, s.round)
+	} else { // the others are busy, not gone
+		s.latest = withStale(queues, s.latest)
 	}
 	s.total.add(sum)
 	s.churn.add(Sample{At: at, Counts: ch.counts()})
@@ -138,7 +138,6 @@ func (n *Node) sampleOnce() {
 			x.seen = s.round
 		}
 	}
-	drop(s.queues, s.round)
 	drop(s.channels, s.round)
 	drop(s.exchanges, s.round)
 	for l, x := range s.links {
@@ -235,19 +234,24 @@ func (n *Node) rated(list []QueueCounts, history bool) []QueueCounts {
 	return list
 }
 
-// lastKnown returns what the leaders here said last of the queues that are not in list.
+// lastKnown adds to list what the leaders here said last of the queues that are not in it.
 func (n *Node) lastKnown(list []QueueCounts) []QueueCounts {
+	s := n.samples
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return withStale(list, s.latest)
+}
+
+// withStale adds to list those of old that are not in it.
+func withStale(list, old []QueueCounts) []QueueCounts {
 	have := make(map[uint64]bool, len(list))
 	for i := range list {
 		have[list[i].ID] = true
 	}
-	s := n.samples
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for id, q := range s.latest {
-		if !have[id] {
-			q.Stale = true
-			list = append(list, q)
+	for i := range old {
+		if !have[old[i].ID] {
+			list = append(list, old[i])
+			list[len(list)-1].Stale = true
 		}
 	}
 	return list

@@ -91,6 +91,6 @@ const (
 	applyingBytesMax    = 64 << 20
 	// entries kept in memory behind what is applied, for followers that lag a little
 	retainedBytes        = 1 << 20
-	retainedEntries      = 4096
+	retainedEntries      = 1024
 	retainedBytesLagging = 16 << 20 // while a live follower lags
 )
