@@ -122,7 +122,7 @@ func verdict(p ConsumerProperties, attempt int, m Raw, err error) (out Outcome, 
 			return Outcome{Action: ActionRetry, Err: err, Wait: wait, Pause: p.DelayedRetry.jittered(wait)}, true
 		}
 	}
-	if p.MaxAttempts == 1 && p.RequeueRejected {
+	if p.requeues() && !p.RepublishToDLQ.Or(true) {
 		return Outcome{Action: ActionRequeue, Err: err}, true
 	}
 	return Outcome{Action: ActionDeadLetter, Err: err}, true

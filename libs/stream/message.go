@@ -97,6 +97,7 @@ type Delivery struct {
 	Queue       string // from which queue it came
 	ConsumerTag string
 	Tag         uint64 // the delivery tag, valid on its channel only
+	Transient   bool   // it was published as one that a broker's restart may lose
 	Redelivered bool   // the broker says somebody may have seen it before
 	Count       int    // earlier deliveries that failed, when the broker counts them (x-delivery-count of a quorum queue)
 	Attempt     int    // 1 on the first in-process attempt, up to MaxAttempts

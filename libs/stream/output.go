@@ -207,7 +207,7 @@ func address(b Binding, m *Raw, headers Headers) (err error) {
 		}
 	}
 	m.RoutingKey = or(m.RoutingKey, or(p.RoutingKey, b.Destination))
-	if p.PartitionCount > 1 {
+	if p.Partitioned() {
 		i, err := p.partition(*m, headers)
 		if err != nil {
 			return fmt.Errorf("stream: partition for %s: %w", b.Name, err)

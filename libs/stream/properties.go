@@ -97,7 +97,7 @@ type ConsumerProperties struct {
 	RepublishToDLQ      Switch        // on by default: dead letters are published with their reason, not merely rejected
 	RepublishTransient  bool          // dead letters do not survive a broker's restart
 	FrameMaxHeadroom    int           // bytes of a frame that a stack trace leaves free; 20000 when 0
-	RequeueRejected     bool          // with MaxAttempts 1: a failed message goes back to the queue
+	RequeueRejected     bool          // with MaxAttempts 1: a failed message goes back to the queue, unless there is a dead-letter exchange to publish it to
 	DurableSubscription Switch        // on by default; off: the group's queue goes with its last consumer
 	Exclusive           bool          // sole consumer of the queue
 	MissingQueuesFatal  bool          // a queue that cannot be declared or found stops the binding for good
@@ -130,8 +130,8 @@ type ProducerProperties struct {
 	RoutingKeyFrom    func(Raw) (string, error)        // key of each message, in place of RoutingKey
 	DelayFrom         func(Raw) (time.Duration, error) // delay of each message that has none
 	RequiredGroups    []string                         // groups whose queues are declared although no member was ever started
-	PartitionCount    int                              // > 1: key <routing key>-<partition>
-	PartitionKey      func(Raw) any                    // value whose hash selects the partition; required when PartitionCount > 1
+	PartitionCount    int                              // how many partitions there are, at least 1; more than 1 need a PartitionKey
+	PartitionKey      func(Raw) any                    // value whose hash selects the partition; with it the key is <routing key>-<partition>
 	PartitionSelector func(key any) (int, error)       // in place of the hash; the partition is |result| modulo PartitionCount
 	Transient         bool                             // delivery mode 1; persistent when false
 	Mandatory         Switch                           // on by default: a message that reaches no queue is an error
@@ -146,7 +146,7 @@ type ProducerProperties struct {
 	CompressionLevel  int                              // 1 (fastest) to 9 (smallest)
 	AlternateExchange AlternateExchange                // takes what no queue takes
 	PollInterval      time.Duration                    // pace of a Supplier
-	InitialDelay      time.Duration                    // before a Supplier is asked first; PollInterval when 0
+	InitialDelay      time.Duration                    // before a Supplier is asked first
 	MessagesPerPoll   int                              // how often a Supplier is asked in a turn, while it has messages
 	AutoBindDLQ       bool                             // the dead-letter set of RequiredGroups
 	Queue             QueueProperties
@@ -239,7 +239,6 @@ func (p ConsumerProperties) withDefaults() ConsumerProperties {
 
 func (p ProducerProperties) withDefaults() ProducerProperties {
 	p.PollInterval = or(p.PollInterval, DefaultPollInterval)
-	p.InitialDelay = or(p.InitialDelay, p.PollInterval)
 	p.MessagesPerPoll = max(p.MessagesPerPoll, 1)
 	p.PartitionCount = max(p.PartitionCount, 1)
 	p.BatchSize = or(p.BatchSize, DefaultBatchSize)
@@ -248,6 +247,12 @@ func (p ProducerProperties) withDefaults() ProducerProperties {
 	p.CompressionLevel = or(p.CompressionLevel, DefaultCompressionLevel)
 	return p
 }
+
+// Partitioned tells whether messages go to partitions. As in Spring a key is enough, although there may be only one.
+func (p ProducerProperties) Partitioned() bool { return p.PartitionCount > 1 || p.PartitionKey != nil }
+
+// requeues tells whether a message goes back that failed and has no dead-letter exchange to be published to.
+func (p ConsumerProperties) requeues() bool { return p.MaxAttempts == 1 && p.RequeueRejected }
 
 // or returns v unless it is the zero value.
 func or[T comparable](v, otherwise T) T {

@@ -80,6 +80,8 @@ func (r *Receiver) fallback(out Outcome, err error) Action {
 	switch {
 	case out.Action == ActionRequeue:
 		return ActionRequeue
+	case r.binding.Consumer.requeues() && errors.Is(err, ErrNoDeadLetters) && !isMarked(out.Err) && !errors.Is(out.Err, ErrUndecodable):
+		return ActionRequeue
 	case r.binding.Consumer.AutoBindDLQ && errors.Is(err, ErrReturned):
 		// The dead-letter queue cannot be reached; the broker would find it no more than we did and drop the message.
 		return ActionRequeue

@@ -75,6 +75,11 @@ func (m Message[T]) Header(key string) any {
 		return text(m.Delivery.ConsumerTag)
 	case "amqp_deliveryTag":
 		return int64(m.Delivery.Tag)
+	case "amqp_receivedDeliveryMode":
+		if m.Delivery.Transient {
+			return "NON_PERSISTENT"
+		}
+		return "PERSISTENT"
 	case "amqp_redelivered":
 		return m.Delivery.Redelivered
 	case "amqp_retryCount":

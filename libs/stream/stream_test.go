@@ -25,7 +25,8 @@ func TestVerdict(t *testing.T) {
 		{"success", ConsumerProperties{MaxAttempts: 3}, 1, nil, ActionAccept, true},
 		{"again", ConsumerProperties{MaxAttempts: 3}, 2, errNo, 0, false},
 		{"exhausted", ConsumerProperties{MaxAttempts: 3}, 3, errNo, ActionDeadLetter, true},
-		{"requeue rejected", ConsumerProperties{MaxAttempts: 1, RequeueRejected: true}, 1, errNo, ActionRequeue, true},
+		{"requeue rejected", ConsumerProperties{MaxAttempts: 1, RequeueRejected: true, RepublishToDLQ: Off}, 1, errNo, ActionRequeue, true},
+		{"requeue rejected only without a dead-letter exchange to publish to", ConsumerProperties{MaxAttempts: 1, RequeueRejected: true}, 1, errNo, ActionDeadLetter, true},
 		{"requeue rejected only without retry", ConsumerProperties{MaxAttempts: 2, RequeueRejected: true}, 2, errNo, ActionDeadLetter, true},
 		{"reject, wrapped", ConsumerProperties{MaxAttempts: 3}, 1, fmt.Errorf("x: %w", Reject(errNo)), ActionDeadLetter, true},
 		{"requeue", ConsumerProperties{MaxAttempts: 3}, 1, Requeue(nil), ActionRequeue, true},
@@ -36,6 +37,32 @@ func TestVerdict(t *testing.T) {
 			out, final := verdict(c.p, c.attempt, Raw{}, c.err)
 			if final != c.final || out.Action != c.want || final && !errors.Is(out.Err, c.err) {
 				t.Errorf("got %v %v", out, final)
+			}
+		})
+	}
+}
+
+// What cannot be published to a dead-letter exchange is requeued if that was asked for, and if nobody has said that it is hopeless.
+func TestWithoutADeadLetterExchange(t *testing.T) {
+	requeue := ConsumerProperties{MaxAttempts: 1, RequeueRejected: true}
+	for _, c := range []struct {
+		name         string
+		p            ConsumerProperties
+		err, publish error
+		want         Action
+	}{
+		{"requeue rejected", requeue, errNo, ErrNoDeadLetters, ActionRequeue},
+		{"after attempts", ConsumerProperties{MaxAttempts: 2, RequeueRejected: true}, errNo, ErrNoDeadLetters, ActionReject},
+		{"not asked for", ConsumerProperties{MaxAttempts: 1}, errNo, ErrNoDeadLetters, ActionReject},
+		{"hopeless", requeue, Reject(errNo), ErrNoDeadLetters, ActionReject},
+		{"undecodable", requeue, fmt.Errorf("%w: x", ErrUndecodable), ErrNoDeadLetters, ActionReject},
+		{"not confirmed", requeue, errNo, ErrNacked, ActionReject},
+		{"the queue is out of reach", ConsumerProperties{AutoBindDLQ: true}, errNo, ErrReturned, ActionRequeue},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &Receiver{binding: Binding{Consumer: c.p}}
+			if got := r.fallback(Outcome{Action: ActionDeadLetter, Err: c.err}, c.publish); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
 			}
 		})
 	}

@@ -58,12 +58,13 @@ func (b Binding) validateOutput() error {
 	var c checks
 	c.that(p.PartitionCount <= partitionsMax, "PartitionCount is %d, at most %d are allowed", p.PartitionCount, partitionsMax)
 	c.that(p.PartitionCount <= 1 || p.PartitionKey != nil, "it is partitioned without a PartitionKey")
-	c.that(p.PollInterval > 0 && p.InitialDelay > 0, "PollInterval and InitialDelay must be positive")
+	c.that(p.PollInterval > 0, "PollInterval must be positive")
+	c.that(p.InitialDelay >= 0, "InitialDelay is %v, it cannot be negative", p.InitialDelay)
 	c.that(p.BatchSize >= 1 && p.BatchBytes >= 1 && p.BatchTimeout > 0, "BatchSize, BatchBytes and BatchTimeout must be positive")
 	c.that(p.CompressionLevel >= 1 && p.CompressionLevel <= 9, "CompressionLevel is %d, allowed are 1 to 9", p.CompressionLevel)
 	c.that(p.TTL >= 0 && p.TTL <= millisMax, "TTL is %v, allowed are 0 to %v", p.TTL, millisMax)
 	c.that(p.DelayFrom == nil || p.Queue.DelayedExchange, "a delay needs a DelayedExchange")
-	c.queue(p.Queue, p.PartitionCount > 1)
+	c.queue(p.Queue, p.Partitioned())
 	return c.of(b)
 }
 

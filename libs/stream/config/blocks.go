@@ -44,6 +44,18 @@ var streamKeys = map[string]setting{
 	"function.definition":         func(c *Config, e entry) error { c.Definition = e.text; return nil },
 	"function.autodetect":         nothing,
 	"poller.fixedDelay":           pollerDefault, "poller.maxMessagesPerPoll": pollerDefault, "poller.initialDelay": pollerDefault,
+	"poller.cron": pollerDefault, "poller.timeUnit": pollerDefault,
+}
+
+// pollerKeys are those below spring.integration.poller, Spring Boot's own name for the same.
+var pollerKeys = map[string]setting{
+	"fixedDelay": integrationPoller, "maxMessagesPerPoll": integrationPoller, "initialDelay": integrationPoller, "cron": integrationPoller,
+	"receiveTimeout": nothing, // a supplier is called, and not asked for how long
+}
+
+func integrationPoller(c *Config, e entry) error {
+	e.path = append([]string{"poller"}, e.path...)
+	return pollerDefault(c, e)
 }
 
 func pollerDefault(c *Config, e entry) error {
@@ -71,6 +83,7 @@ func collect(to *[]string, e entry, delimiter string) error {
 }
 
 func (c *Config) takeStream(e entry) error   { return takeFrom(c, streamKeys, e) }
+func (c *Config) takePoller(e entry) error   { return takeFrom(c, pollerKeys, e) }
 func (c *Config) takeFunction(e entry) error { return takeFrom(c, functionKeys, e) }
 
 func takeFrom(c *Config, keys map[string]setting, e entry) error {

@@ -122,6 +122,8 @@ func (c *Config) take(e entry) error {
 	switch {
 	case e.below("spring", "rabbitmq"):
 		return c.takeRabbit(&c.rabbit, &c.address, e.from(2))
+	case e.below("spring", "integration", "poller"):
+		return c.takePoller(e.from(3))
 	case e.below("spring", "cloud", "function"):
 		return c.takeFunction(e.from(3))
 	case !e.below("spring", "cloud", "stream"):

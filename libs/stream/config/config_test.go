@@ -164,7 +164,7 @@ func TestTheEnvironmentWins(t *testing.T) {
 		"SPRING_CLOUD_STREAM_RABBIT_DEFAULT_CONSUMER_PREFIX=test.",
 		"SPRING_CLOUD_STREAM_DEFAULT_GROUP=everyone",
 		"SPRING_CLOUD_STREAM_BINDINGS_NEW_IN_0_DESTINATION=fresh",
-		"SPRING_CLOUD_STREAM_INSTANCE_INDEX=1",
+		"SPRING_CLOUD_STREAM_INSTANCE_INDEX=1", "SPRING_INTEGRATION_POLLER_FIXEDDELAY=3s",
 		"SPRING_CLOUD_FUNCTION_DEFINITION=other",
 		"SPRING_RABBITMQ_VIRTUALHOST=v", "SPRING_RABBITMQ_SSL_ENABLED=true", "RABBIT_PASSWORD=p", "PATH=/bin", "SPRING_PROFILES_ACTIVE=x",
 	)
@@ -172,7 +172,7 @@ func TestTheEnvironmentWins(t *testing.T) {
 	if in.Consumer.MaxAttempts != 9 || in.Consumer.Queue.Quorum.DeliveryLimit != 8 || in.Consumer.Queue.Prefix != "test." || in.Group != "pricing" || in.Consumer.InstanceIndex != 1 {
 		t.Errorf("%+v", in)
 	}
-	if out := c.Binding("enrichprice-out-0"); fmt.Sprint(out.Producer.RequiredGroups) != "[one two]" {
+	if out := c.Binding("enrichprice-out-0"); fmt.Sprint(out.Producer.RequiredGroups) != "[one two]" || out.Producer.PollInterval != 3*time.Second {
 		t.Errorf("%+v", out.Producer)
 	}
 	if b := c.Binding("new-in-0"); b.Destination != "fresh" || b.Group != "everyone" {
@@ -183,6 +183,28 @@ func TestTheEnvironmentWins(t *testing.T) {
 	}
 	if r := c.Rabbit(); r.Addresses[0] != "amqps://app:p@broker-1:5672/v" {
 		t.Error(r.Addresses)
+	}
+}
+
+// Spring's own defaults, written out, change nothing.
+func TestWrittenDefaults(t *testing.T) {
+	c := mustParse(t, `
+spring.integration:
+  channel.auto-create: true
+  poller: {fixed-delay: 2s, max-messages-per-poll: 3, receive-timeout: 1s}
+spring.cloud.stream:
+  instance-index: 0
+  bindings:
+    x.consumer: {max-attempts: 3, concurrency: 1, instance-index: -1, instance-count: -1}
+    x.producer: {poller.initial-delay: 0}
+  rabbit.bindings.x.consumer: {queue-max-priority: -1, consumer-priority: -1, prefetch: 1}
+`)
+	b := c.Binding("x")
+	if p := b.Consumer; p.Queue.MaxPriority != 0 || p.ConsumerPriority != 0 || p.MaxAttempts != 3 || p.Prefetch != 1 || p.InstanceIndex != 0 {
+		t.Errorf("%+v", p)
+	}
+	if p := b.Producer; p.PollInterval != 2*time.Second || p.MessagesPerPoll != 3 || p.InitialDelay != 0 {
+		t.Errorf("%+v", p)
 	}
 }
 
@@ -205,6 +227,15 @@ func TestMistakes(t *testing.T) {
 		rabbit("consumer.queueBindingArguments: x"):          `it is a map`,
 		rabbit("producer.routingKeyExpression: payload.x()"): `there are no methods`,
 		rabbit("producer.ackMode: x"):                        `unknown key "ackMode"`,
+		consumer("maxAttempts: 0"):                           `"0": at least 1 is needed`,
+		consumer("concurrency: 0"):                           `"0": at least 1 is needed`,
+		consumer("backOffMultiplier: 0"):                     `"0": more than 0 is needed`,
+		rabbit("consumer.ttl: 0"):                            `"0": more than 0 is needed`,
+		rabbit("consumer.dlqMaxLength: 0"):                   `"0": at least 1 is needed`,
+		rabbit("producer.batchTimeout: 0s"):                  `"0s": more than 0 is needed`,
+		"spring.cloud.stream.poller.cron: '* * * * *'":       `use poller.fixedDelay`,
+		"spring.integration.poller.cron: '* * * * *'":        `use poller.fixedDelay`,
+		"spring.integration.poller.fixed-dely: 5":            `the nearest is "fixedDelay"`,
 		"spring.rabbitmq.hots: x":                            `the nearest is "host"`,
 		"spring.rabbitmq.host: ${NOWHERE}":                   `${NOWHERE} is not set`,
 		"spring.cloud.stream.binders.b.type: kafka":          `only rabbit can be configured`,

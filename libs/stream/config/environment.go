@@ -12,6 +12,7 @@ const (
 	envStream   = "SPRING_CLOUD_STREAM_"
 	envFunction = "SPRING_CLOUD_FUNCTION_"
 	envRabbit   = "SPRING_RABBITMQ_"
+	envPoller   = "SPRING_INTEGRATION_POLLER_"
 )
 
 // fromEnvironment turns variables into entries. A name has no dots, so SPRING_CLOUD_STREAM_BINDINGS_ORDERS_IN_0_CONSUMER_MAXATTEMPTS
@@ -31,6 +32,8 @@ func (c *Config) fromEnvironment(env map[string]string) (entries []entry, err er
 			path = append([]string{"spring", "rabbitmq"}, wordsOf(rest, []string{"ssl.enabled"})...)
 		} else if rest, ok := strings.CutPrefix(upper, envFunction); ok {
 			path = []string{"spring", "cloud", "function", rest}
+		} else if rest, ok := strings.CutPrefix(upper, envPoller); ok {
+			path = []string{"spring", "integration", "poller", rest}
 		} else if rest, ok := strings.CutPrefix(upper, envStream); ok {
 			path, err = c.streamPath(rest)
 		} else {

@@ -31,7 +31,7 @@ var consumerKeys = properties{
 	"maxAttempts":            whole(func(b *bind) *int { return &b.Consumer.MaxAttempts }),
 	"backOffInitialInterval": millis(func(b *bind) *time.Duration { return &b.Consumer.BackOffInitialInterval }),
 	"backOffMaxInterval":     millis(func(b *bind) *time.Duration { return &b.Consumer.BackOffMaxInterval }),
-	"backOffMultiplier":      real(func(b *bind) *float64 { return &b.Consumer.BackOffMultiplier }),
+	"backOffMultiplier":      factor(func(b *bind) *float64 { return &b.Consumer.BackOffMultiplier }),
 	"defaultRetryable": plain(func(b *bind, s string) error {
 		on, err := truth(s)
 		b.Consumer.Retryable = nil
@@ -70,7 +70,7 @@ var producerKeys = properties{
 	"errorChannelEnabled":            noEffect("Send returns the error"),
 	"dynamicPartitionUpdatesEnabled": noEffect("Rabbit has no dynamic partitions in Spring either"),
 	"poller.fixedDelay":              millis(func(b *bind) *time.Duration { return &b.Producer.PollInterval }),
-	"poller.initialDelay":            millis(func(b *bind) *time.Duration { return &b.Producer.InitialDelay }),
+	"poller.initialDelay":            millisOrNone(func(b *bind) *time.Duration { return &b.Producer.InitialDelay }),
 	"poller.maxMessagesPerPoll":      whole(func(b *bind) *int { return &b.Producer.MessagesPerPoll }),
 	"poller.cron":                    missing("use poller.fixedDelay"),
 	"poller.timeUnit":                only("milliseconds", "write the unit behind the number"),
@@ -91,8 +91,8 @@ var rabbitConsumerKeys = merged(queueKeys(func(b *bind) *stream.QueueProperties 
 	"enableBatching":                 noEffect("stream.ConsumeBatch makes a batch binding"),
 	"receiveTimeout":                 millis(func(b *bind) *time.Duration { return &b.Consumer.ReceiveTimeout }),
 	"consumerTagPrefix":              text(func(b *bind) *string { return &b.Consumer.ConsumerTagPrefix }),
-	"consumerPriority":               whole(func(b *bind) *int { return &b.Consumer.ConsumerPriority }),
-	"queueMaxPriority":               whole(func(b *bind) *int { return &b.Consumer.Queue.MaxPriority }),
+	"consumerPriority":               wholeOrNone(func(b *bind) *int { return &b.Consumer.ConsumerPriority }),
+	"queueMaxPriority":               wholeOrNone(func(b *bind) *int { return &b.Consumer.Queue.MaxPriority }),
 	"containerType":                  oneOf(map[string]func(*bind){"simple": nil, "direct": nil}).noted("no difference; `stream` is not supported"),
 	"durableSubscription":            onOff(func(b *bind) *stream.Switch { return &b.Consumer.DurableSubscription }),
 	"exclusive":                      boolean(func(b *bind) *bool { return &b.Consumer.Exclusive }),
@@ -119,7 +119,7 @@ var rabbitConsumerKeys = merged(queueKeys(func(b *bind) *stream.QueueProperties 
 
 	"delayedRetry.intervals": durations(func(b *bind) *[]time.Duration { return &b.Consumer.DelayedRetry.Intervals }).noted("ours"),
 	"delayedRetry.jitter":    real(func(b *bind) *float64 { return &b.Consumer.DelayedRetry.Jitter }).noted("ours"),
-	"delayedRetry.maxAge":    millis(func(b *bind) *time.Duration { return &b.Consumer.DelayedRetry.MaxAge }).noted("ours"),
+	"delayedRetry.maxAge":    millisOrNone(func(b *bind) *time.Duration { return &b.Consumer.DelayedRetry.MaxAge }).noted("ours"),
 	"orderKeyExpression":     expression(orderKey).noted("ours"),
 })
 

@@ -39,9 +39,22 @@ func text(field func(*stream.Binding) *string) property {
 	})
 }
 
+// whole is a number from 1 on: 0 in a field means the default, which whoever writes it does not mean.
 func whole(field func(*stream.Binding) *int) property {
 	return plain(func(b *stream.Binding, s string) (err error) {
-		*field(b), err = number(s)
+		if *field(b), err = number(s); err == nil && *field(b) < 1 {
+			err = fmt.Errorf("%q: at least 1 is needed", s)
+		}
+		return err
+	})
+}
+
+// wholeOrNone is a number, or -1 for none: Spring's own default.
+func wholeOrNone(field func(*stream.Binding) *int) property {
+	return plain(func(b *stream.Binding, s string) (err error) {
+		if *field(b), err = number(s); *field(b) == -1 {
+			*field(b) = 0
+		}
 		return err
 	})
 }
@@ -58,6 +71,20 @@ func real(field func(*stream.Binding) *float64) property {
 	return plain(func(b *stream.Binding, s string) (err error) {
 		if *field(b), err = strconv.ParseFloat(s, 64); err != nil || math.IsNaN(*field(b)) {
 			return fmt.Errorf("%q is no number", s)
+		}
+		return nil
+	})
+}
+
+// factor is a number above 0.
+func factor(field func(*stream.Binding) *float64) property {
+	p := real(field)
+	return plain(func(b *stream.Binding, s string) error {
+		if err := p.set(b, entry{text: s}, nil); err != nil {
+			return err
+		}
+		if *field(b) <= 0 {
+			return fmt.Errorf("%q: more than 0 is needed", s)
 		}
 		return nil
 	})
@@ -91,8 +118,18 @@ func onOff(field func(*stream.Binding) *stream.Switch) property {
 	})
 }
 
-// millis is a time: a number of milliseconds, or a number with its unit, 5s or 1m30s.
+// millis is a time longer than none: a number of milliseconds, or a number with its unit, 5s or 1m30s.
 func millis(field func(*stream.Binding) *time.Duration) property {
+	return plain(func(b *stream.Binding, s string) (err error) {
+		if *field(b), err = duration(s); err == nil && *field(b) == 0 {
+			err = fmt.Errorf("%q: more than 0 is needed", s)
+		}
+		return err
+	})
+}
+
+// millisOrNone is a time that may be none.
+func millisOrNone(field func(*stream.Binding) *time.Duration) property {
 	return plain(func(b *stream.Binding, s string) (err error) {
 		*field(b), err = duration(s)
 		return err

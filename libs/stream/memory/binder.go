@@ -33,7 +33,7 @@ func (b *Binder) BindProducer(_ context.Context, s stream.Binding) (stream.Publi
 	b.exchange(s.Destination, q)
 	for _, g := range p.RequiredGroups {
 		base := queueName(s.Destination, g, q)
-		if p.PartitionCount <= 1 {
+		if !p.Partitioned() {
 			b.queue(s.Destination, base, base, "", p.AutoBindDLQ, q)
 			continue
 		}
@@ -132,6 +132,7 @@ func (p *publisher) PublishBatch(ctx context.Context, ms []stream.Raw) []error {
 			errs[i] = fmt.Errorf("%w: %w", stream.ErrUnavailable, err)
 			continue
 		}
+		m.Delivery = stream.Delivery{Transient: p.binding.Producer.Transient}
 		errs[i] = p.broker.publish(p.exchange, m, p.binding.Producer.Mandatory.Or(true))
 	}
 	return errs

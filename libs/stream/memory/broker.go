@@ -116,7 +116,7 @@ func arriving(exchange, queue string, m stream.Raw) stream.Raw {
 	m.Headers = m.Headers.Clone()
 	m.Payload = append([]byte(nil), m.Payload...)
 	m.Timestamp = m.Timestamp.Truncate(time.Second) // as AMQP does
-	m.Delivery = stream.Delivery{Exchange: exchange, RoutingKey: m.RoutingKey, Queue: queue}
+	m.Delivery = stream.Delivery{Exchange: exchange, RoutingKey: m.RoutingKey, Queue: queue, Transient: m.Delivery.Transient}
 	m.RoutingKey = ""
 	return m
 }

@@ -198,7 +198,9 @@ func (d *delivery) DeadLetter(m stream.Raw, reason error) error {
 	if d.s.dlqKey == "" {
 		return stream.ErrNoDeadLetters
 	}
-	return d.s.broker.publish(d.s.dlx, with(m, d.s.dlqKey, stream.DeadLetterHeaders(m.Delivery, reason, stackBytesMax)), true)
+	m = with(m, d.s.dlqKey, stream.DeadLetterHeaders(m.Delivery, reason, stackBytesMax))
+	m.Delivery.Transient = d.s.binding.Consumer.RepublishTransient
+	return d.s.broker.publish(d.s.dlx, m, true)
 }
 
 // Retry implements [stream.Settler].

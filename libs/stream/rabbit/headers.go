@@ -54,7 +54,7 @@ func received(d *amqp.Delivery, queue string, b stream.Binding) stream.Raw {
 		TTL: parseExpiration(d.Expiration), Headers: fromTable(d.Headers), Payload: d.Body,
 		Delivery: stream.Delivery{
 			Exchange: d.Exchange, RoutingKey: d.RoutingKey, Queue: queue, ConsumerTag: d.ConsumerTag, Tag: d.DeliveryTag,
-			Redelivered: d.Redelivered, Count: count(d.Headers["x-delivery-count"]),
+			Transient: d.DeliveryMode == amqp.Transient, Redelivered: d.Redelivered, Count: count(d.Headers["x-delivery-count"]),
 		},
 	}
 	if b.Consumer.Partitioned {

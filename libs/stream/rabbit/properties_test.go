@@ -153,6 +153,8 @@ func TestDeclaredByEachProducerProperty(t *testing.T) {
 			"exchange d topic durable alternate-exchange=alt(string)"},
 		{"partitionCount, bindingRoutingKey", stream.ProducerProperties{RequiredGroups: []string{"g"}, PartitionCount: 2, Queue: stream.QueueProperties{BindingRoutingKeys: []string{"k"}}},
 			"exchange d topic durable\nqueue d.g-0 durable\nqueue d.g-1 durable\nbind d.g-0 to d by \"k-0\"\nbind d.g-1 to d by \"k-1\""},
+		{"a partition key and one partition", stream.ProducerProperties{RequiredGroups: []string{"g"}, PartitionCount: 1, PartitionKey: func(stream.Raw) any { return "k" }},
+			"exchange d topic durable\nqueue d.g-0 durable\nbind d.g-0 to d by \"d-0\""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := dump(producerTopology(stream.Binding{Destination: "d", Producer: c.p})); got != c.want {

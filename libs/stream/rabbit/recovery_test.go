@@ -250,6 +250,10 @@ func TestStopWithoutABroker(t *testing.T) {
 	s.begin(t, true)
 	p.setRefuse(true)
 	p.cut()
+	awaitState(t, s.App, stream.StateDown, "")
+	if err := s.Ready(t.Context()); err != nil {
+		t.Errorf("a fail-over is no illness: %v", err)
+	}
 	begin := time.Now()
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)

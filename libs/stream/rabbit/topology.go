@@ -100,9 +100,9 @@ func producerTopology(b stream.Binding) *Topology {
 	for _, group := range p.RequiredGroups {
 		base := queueName(b.Destination, group, q)
 		partitions := []string{""}
-		if p.PartitionCount > 1 {
+		if p.Partitioned() {
 			partitions = partitions[:0]
-			for i := range p.PartitionCount {
+			for i := range max(p.PartitionCount, 1) {
 				partitions = append(partitions, "-"+strconv.Itoa(i))
 			}
 		}

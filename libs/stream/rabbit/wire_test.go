@@ -57,7 +57,7 @@ func TestReceivedProperties(t *testing.T) {
 	d := amqp.Delivery{
 		ContentType: "application/octet-stream", ContentEncoding: "gzip", Priority: 9, CorrelationId: "c", ReplyTo: "r", Expiration: "1500",
 		MessageId: "id", Timestamp: at, Type: "T", UserId: "u", AppId: "a", Body: []byte("{}"), Exchange: "", RoutingKey: "d.g", DeliveryTag: 7,
-		Redelivered: true, ConsumerTag: "tag#1", Headers: amqp.Table{
+		Redelivered: true, ConsumerTag: "tag#1", DeliveryMode: 1, Headers: amqp.Table{
 			"x-delay": int32(-2000), "originalContentType": "text/plain", "x-delivery-count": int64(3), "small": int16(5), "f": float32(1.5),
 			"t": amqp.Table{"k": "v"}, "__TypeId__": "com.example.Order",
 			stream.HeaderRetryCount: int64(2), stream.HeaderFirstFailure: int64(1), stream.HeaderOriginalExchange: "orders", stream.HeaderOriginalRoutingKey: "k",
@@ -69,7 +69,7 @@ func TestReceivedProperties(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	want := stream.Delivery{
-		Exchange: "orders", RoutingKey: "k", Queue: "d.g", ConsumerTag: "tag#1", Tag: 7, Redelivered: true, Count: 3, Retries: 2,
+		Exchange: "orders", RoutingKey: "k", Queue: "d.g", ConsumerTag: "tag#1", Tag: 7, Transient: true, Redelivered: true, Count: 3, Retries: 2,
 	}
 	if got.Delivery != want {
 		t.Errorf("delivery %+v", got.Delivery)

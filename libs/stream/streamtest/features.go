@@ -550,6 +550,7 @@ func testProperties(t *testing.T, b bench) {
 	in.Consumer.HeaderPatterns = []string{"!secret*", "*"}
 	stream.Consume(a, in, got.take)
 	out := b.out()
+	out.Producer.Transient = true
 	out.Producer.TTL, out.Producer.Priority, out.Producer.HeaderPatterns = time.Hour, 3, []string{"m*", "secret", "s*Size"}
 	a.Bind(out)
 	start(t, a)
@@ -569,7 +570,7 @@ func testProperties(t *testing.T, b bench) {
 	}
 	for key, want := range map[string]any{
 		"amqp_receivedExchange": b.dest, "amqp_consumerQueue": b.dest + ".g", "contentType": stream.ContentTypeJSON, "amqp_type": "T",
-		"deliveryAttempt": int32(1), "id": r.ID, "priority": int32(5), "mine": "kept", "nothing": nil, "amqp_replyTo": "answers",
+		"deliveryAttempt": int32(1), "id": r.ID, "priority": int32(5), "mine": "kept", "nothing": nil, "amqp_replyTo": "answers", "amqp_receivedDeliveryMode": "NON_PERSISTENT",
 	} {
 		if have := r.Header(key); have != want {
 			t.Errorf("Header(%s) is %v, want %v", key, have, want)

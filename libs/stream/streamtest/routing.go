@@ -228,6 +228,43 @@ func testSupplier(t *testing.T, b bench) {
 	}
 }
 
+// The first message does not wait for the interval, unless it is told to.
+func testSupplierAtOnce(t *testing.T, b bench) {
+	a := b.app(t)
+	got := newInbox[int]()
+	stream.Consume(a, b.group("g"), got.take)
+	asked := false
+	out := b.out()
+	out.Producer.PollInterval, out.Producer.RequiredGroups, out.Producer.AutoBindDLQ = time.Hour, []string{"g"}, true
+	stream.Supply(a, out, func(context.Context) (*stream.Message[int], error) {
+		if asked {
+			return nil, nil
+		}
+		asked = true
+		m := stream.NewMessage(1)
+		return &m, nil
+	})
+	start(t, a)
+	got.next(t)
+}
+
+// A producer that has a partition key has partitions, if only one: Spring's consumers look for it by its number.
+func testOnePartition(t *testing.T, b bench) {
+	a := b.app(t)
+	got := newInbox[string]()
+	in := b.group("g")
+	in.Consumer.Partitioned = true
+	stream.Consume(a, in, got.take)
+	out := b.out()
+	out.Producer.PartitionKey = func(stream.Raw) any { return "any" }
+	a.Bind(out)
+	start(t, a)
+	send(t, a, "out-0", stream.NewMessage("x"))
+	if m := got.next(t); m.Delivery.RoutingKey != b.dest+"-0" {
+		t.Errorf("routing key %s", m.Delivery.RoutingKey)
+	}
+}
+
 func testPartitions(t *testing.T, b bench) {
 	var boxes [2]inbox[string]
 	for i := range boxes {
