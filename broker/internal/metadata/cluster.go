@@ -25,6 +25,12 @@ type Group struct {
 	Voters  []uint64 // the replicas that do, as its leader last said
 }
 
+// NodeJoin adds a node that is no member yet, in the place of the one of its name.
+type NodeJoin struct {
+	Node     Node
+	Replaces uint64 // the replica of that name when the node asked; 0: there was none
+}
+
 // NodeDown says that a node is gone for longer than a moment.
 type NodeDown struct {
 	Name        string
@@ -151,6 +157,15 @@ func (s *State) nodeUp(n *Node) *fault.Error {
 	}
 	s.changed(Change{Kind: NodeSet, Node: n.Name})
 	return nil
+}
+
+// nodeJoin adds a node. One that asked, lost its data again and came back as yet another
+// replica has left a request behind, which may come after that of its successor.
+func (s *State) nodeJoin(j *NodeJoin) *fault.Error {
+	if now := s.Nodes[j.Node.Name]; now != nil && now.Replica != j.Node.Replica && now.Replica != j.Replaces {
+		return fault.New(fault.PreconditionFailed, "another node has joined as %s in the meantime", j.Node.Name)
+	}
+	return s.nodeUp(&j.Node)
 }
 
 // ForgottenText says why a node that was removed can't come back as it was.

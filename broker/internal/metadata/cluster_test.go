@@ -143,6 +143,26 @@ func TestUsers(t *testing.T) {
 	}
 }
 
+// A node asks to join, loses its data again and joins as yet another replica: what it asked
+// first comes late.
+func TestALateJoinChangesNothing(t *testing.T) {
+	s := housed(t)
+	join := func(replica, replaces uint64) *Command {
+		return &Command{NodeJoin: &NodeJoin{Node{Name: "b", Replica: replica, Incarnation: 1}, replaces}}
+	}
+	s.must(join(23, 12))
+	s.refused(join(22, 12), fault.PreconditionFailed, "another node has joined as b in the meantime")
+	s.must(join(23, 12)) // proposed twice
+	if n := s.Nodes["b"]; n.Replica != 23 || !s.IsForgotten(12) || s.IsForgotten(23) {
+		t.Fatalf("b is %+v", n)
+	}
+	s.must(join(24, 23))
+	s.refused(join(23, 12), fault.PreconditionFailed, "another node has joined as b in the meantime")
+	if n := s.Nodes["b"]; n.Replica != 24 {
+		t.Fatalf("b is %+v", n)
+	}
+}
+
 func TestForgottenNodes(t *testing.T) {
 	s := formed(t)
 	s.must(&Command{NodeUp: &Node{Name: "c", Replica: 13, Incarnation: 1}})

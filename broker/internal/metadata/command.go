@@ -12,6 +12,7 @@ import (
 type Command struct {
 	Form            *Form            `json:",omitempty"`
 	NodeUp          *Node            `json:",omitempty"`
+	NodeJoin        *NodeJoin        `json:",omitempty"`
 	NodeDown        *NodeDown        `json:",omitempty"`
 	NodeForget      *NodeForget      `json:",omitempty"`
 	NodeDrain       *NodeDrain       `json:",omitempty"`
@@ -73,6 +74,8 @@ func (s *State) Apply(b []byte) Result {
 		s.form(c.Form)
 	case c.NodeUp != nil:
 		r.Fault = s.nodeUp(c.NodeUp)
+	case c.NodeJoin != nil:
+		r.Fault = s.nodeJoin(c.NodeJoin)
 	case c.NodeDown != nil:
 		s.nodeDown(c.NodeDown)
 	case c.NodeForget != nil:

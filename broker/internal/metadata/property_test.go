@@ -33,9 +33,11 @@ func drawCommand(t *rapid.T, s *State) *Command {
 	run := rapid.Uint64Range(1, 3).Draw(t, "run")
 	replica := rapid.Uint64Range(11, 13).Draw(t, "replica")
 	binding := &BindCommand{"/", Binding{Source: name("source"), Destination: name("to"), ToExchange: flag("exchange"), Key: name("key")}}
-	switch rapid.IntRange(0, 28).Draw(t, "command") {
+	switch rapid.IntRange(0, 29).Draw(t, "command") {
 	case 0:
 		return &Command{NodeUp: &Node{Name: name("node"), Replica: replica, Incarnation: run}}
+	case 29:
+		return &Command{NodeJoin: &NodeJoin{Node{Name: name("node"), Replica: replica, Incarnation: run}, rapid.Uint64Range(10, 13).Draw(t, "replaces")}}
 	case 1:
 		return &Command{NodeDown: &NodeDown{name("node"), run}}
 	case 2:

@@ -192,7 +192,7 @@ func told(e *topologyEvent) []telling {
 				field("auto_delete", q.AutoDelete), field("exclusive", q.Exclusive()), field("arguments", q.Args.Table))
 		case ch.Kind == metadata.QueueGone && !ch.Queue.Internal:
 			tell("queue.deleted", field("name", ch.Queue.Name), field("vhost", ch.Queue.VHost))
-		case ch.Kind == metadata.NodeSet && c.NodeUp != nil:
+		case ch.Kind == metadata.NodeSet && (c.NodeUp != nil || c.NodeJoin != nil):
 			tell("node.up", field("node", ch.Node))
 		case ch.Kind == metadata.NodeSet && c.NodeDrain != nil:
 			tell(map[bool]string{true: "maintenance.draining", false: "maintenance.revived"}[c.NodeDrain.On], field("node", ch.Node))

@@ -168,10 +168,14 @@ func (n *Node) admit(m *metadata.Node) error {
 	n.topologyMu.RLock()
 	old := n.topology.Nodes[m.Name]
 	n.topologyMu.RUnlock()
-	if old != nil && old.Replica != m.Replica && n.transport.Alive(old.Replica) {
-		return fmt.Errorf("a node named %s is in the cluster and running", m.Name)
+	join := &metadata.NodeJoin{Node: *m}
+	if old != nil {
+		if old.Replica != m.Replica && n.transport.Alive(old.Replica) {
+			return fmt.Errorf("a node named %s is in the cluster and running", m.Name)
+		}
+		join.Replaces = old.Replica
 	}
-	_, err := n.propose(n.ctx, &metadata.Command{NodeUp: m})
+	_, err := n.propose(n.ctx, &metadata.Command{NodeJoin: join})
 	return err
 }
 
