@@ -12,14 +12,14 @@ COMPOSE  ?= docker compose
 PROFILES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo test e2e fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo talk test e2e fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build every binary into bin/
 	@mkdir -p bin
-	@for p in broker/cmd/* libs/cmd/* services/order services/payment services/product services/shipment services/demo; do \
+	@for p in broker/cmd/* libs/cmd/* services/order services/payment services/product services/shipment services/demo services/talk; do \
 		printf 'building %s\n' $$p; go build -o bin/ ./$$p || exit 1; done
 
 cluster: build ## Start three brokers and the balancer in the background
@@ -59,11 +59,14 @@ e2e: ## End-to-end tests on real processes
 fault-run: ## The binder for FAULT (5m) while brokers, balancer and members of its group come and go; SEED repeats a run's faults
 	WARREN_FAULT_TIME=$(FAULT) WARREN_FAULT_SEED=$(SEED) go test -count=1 -v -timeout 1h -run TestTheBinderUnderFaults ./services/e2e
 
-lab-%: ## Show lab NN of services/docs/labs; make demo runs in another terminal meanwhile
+lab-%: ## Show lab NN, or talk, of services/docs/labs; make demo runs in another terminal meanwhile
 	@cat services/docs/labs/$*-*.md
 
-lab-check-%: ## Do lab NN on a system of its own and compare what comes out
+lab-check-%: ## Do lab NN, or those of the talk, on a system of its own and compare what comes out
 	go test -count=1 -v -timeout 10m -run 'TestLabs/^$*-' ./services/e2e
+
+talk: build ## The talk's experiments on this broker and on an installed RabbitMQ: one table of what was expected and seen
+	@bin/talk
 
 sim: ## Run SEEDS (1000) clusters on simulated machines with every fault there is; SEED is the first
 	go run ./broker/cmd/sim --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))

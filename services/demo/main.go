@@ -34,7 +34,7 @@ func demo(ctx context.Context, args []string, getenv func(string) string, stderr
 	var c cli
 	helped := false
 	parser, err := kong.New(&c, kong.Name("demo"), kong.Writers(os.Stdout, stderr), kong.Exit(func(int) { helped = true }),
-		kong.Description("Warren as local processes. Ports: "+settings()+"."))
+		kong.Description("Warren as local processes. "+system.BrokerSetting+"=rabbitmq runs it on an installed RabbitMQ. Ports: "+settings()+"."))
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,10 @@ func demo(ctx context.Context, args []string, getenv func(string) string, stderr
 	if err != nil {
 		return run.UsageError{Err: err}
 	}
+	broker, err := system.ReadBroker(getenv)
+	if err != nil {
+		return run.UsageError{Err: err}
+	}
 	if c.Bin == "" {
 		self, err := os.Executable()
 		if err != nil {
@@ -59,7 +63,7 @@ func demo(ctx context.Context, args []string, getenv func(string) string, stderr
 	if _, err := exec.LookPath(filepath.Join(c.Bin, "broker")); err != nil {
 		return run.UsageError{Err: fmt.Errorf("no binaries in %s: make build makes them", c.Bin)}
 	}
-	s := system.New(system.Config{Bin: c.Bin, State: c.State, Ports: ports, Jaeger: system.FindJaeger(getenv), Out: os.Stdout})
+	s := system.New(system.Config{Bin: c.Bin, State: c.State, Ports: ports, Broker: broker, Jaeger: system.FindJaeger(getenv), Out: os.Stdout})
 	k.BindTo(ctx, (*context.Context)(nil))
 	return k.Run(s)
 }

@@ -22,6 +22,9 @@ func (r run) queues() ([]queue, error) {
 			continue
 		}
 		if _, err = call(r.t.Context(), "GET", r.ManagementURL(n)+"/api/queues", nil, &out); err == nil {
+			for i := range out {
+				out[i].Leader = r.NodeName(out[i].Leader)
+			}
 			return out, nil
 		}
 	}

@@ -18,7 +18,9 @@ import (
 // TestBadMessages: what cannot be used goes to the dead-letter queue with its reason, and the service goes on.
 func TestBadMessages(t *testing.T) {
 	r := start(t)
-	eventually(t, time.Minute, func() error { return r.seesClients(t.Context()) })
+	if r.broker == system.Warren { // the other is not told
+		eventually(t, time.Minute, func() error { return r.seesClients(t.Context()) })
+	}
 	conn, err := amqp.Dial(r.AMQPURL())
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/warren-mq/warren/libs/rabbitmq"
 	"github.com/warren-mq/warren/services/demo/system"
 )
 
@@ -40,7 +41,8 @@ const pollInterval = 50 * time.Millisecond
 // run is the system under test.
 type run struct {
 	*system.System
-	t *testing.T
+	t      *testing.T
+	broker system.Broker
 }
 
 // start runs the whole system, with settings added.
@@ -49,8 +51,8 @@ func start(t *testing.T, env ...string) run {
 	return startThese(t, (*system.System).All, append([]string{"SHIPMENT_PACKING=500ms", "SHIPMENT_DELIVERY=500ms"}, env...)...)
 }
 
-// startThese runs some of the system's processes on free ports in a directory of its own until the test ends. The logs of a
-// failed test are kept.
+// startThese runs some of the system's processes on free ports in a directory of its own until the test ends. The setting
+// BROKER says which brokers those are. The logs of a failed test are kept.
 func startThese(t *testing.T, names func(*system.System) []string, env ...string) run {
 	t.Helper()
 	ports, err := system.FreePorts()
@@ -61,7 +63,14 @@ func startThese(t *testing.T, names func(*system.System) []string, env ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := system.New(system.Config{Bin: bin, State: state, Ports: ports, Env: append([]string{"LOG_LEVEL=info"}, env...)})
+	broker, err := system.ReadBroker(os.Getenv)
+	if errors.Is(err, rabbitmq.ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := system.New(system.Config{Bin: bin, State: state, Ports: ports, Broker: broker, Env: append([]string{"LOG_LEVEL=info"}, env...)})
 	t.Cleanup(func() {
 		if err := s.Down(context.Background()); err != nil {
 			t.Error(err)
@@ -78,7 +87,7 @@ func startThese(t *testing.T, names func(*system.System) []string, env ...string
 	if err := errors.Join(s.Check(names(s)...), s.Start(t.Context(), true, names(s)...)); err != nil {
 		t.Fatal(err)
 	}
-	return run{System: s, t: t}
+	return run{System: s, t: t, broker: broker}
 }
 
 // eventually waits until f returns nil.

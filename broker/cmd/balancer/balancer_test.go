@@ -251,6 +251,21 @@ func TestRefusedConnectMarksDownAtOnce(t *testing.T) {
 	}
 }
 
+func TestACheckMayOnlyConnect(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newChecker("", testTimeout)
+	if r := c.check(t.Context(), l.Addr().String()); !r.ok || checkStatus(status{stats: stats{lastCheck: r.text, checkTook: 1}}) != "L4OK" {
+		t.Errorf("somebody listens, but %+v", r)
+	}
+	_ = l.Close()
+	if r := c.check(t.Context(), l.Addr().String()); r.ok || checkStatus(status{stats: stats{lastCheck: r.text, checkTook: 1}}) != "L4CON" {
+		t.Errorf("nobody listens, but %+v", r)
+	}
+}
+
 func TestRiseAndFall(t *testing.T) {
 	now := time.Now()
 	b := newBackend(server{name: "a"}, 2, 3, now)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -18,10 +19,13 @@ type result struct {
 	took time.Duration
 }
 
+// connected is the text of a check that did nothing else.
+const connected = "connected"
+
 // checker asks servers whether they are ready.
 type checker struct {
 	client *http.Client
-	path   string
+	path   string // "" to connect only
 }
 
 func newChecker(path string, timeout time.Duration) *checker {
@@ -46,6 +50,9 @@ func (c *checker) check(ctx context.Context, addr string) result {
 }
 
 func (c *checker) ask(ctx context.Context, addr string) result {
+	if c.path == "" {
+		return c.connect(ctx, addr)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+c.path, nil)
 	if err != nil {
 		return result{text: err.Error()}
@@ -64,4 +71,16 @@ func (c *checker) ask(ctx context.Context, addr string) result {
 		code: resp.StatusCode,
 		text: fmt.Sprintf("HTTP %d", resp.StatusCode),
 	}
+}
+
+// connect says whether somebody listens.
+func (c *checker) connect(ctx context.Context, addr string) result {
+	ctx, cancel := context.WithTimeout(ctx, c.client.Timeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return result{text: err.Error()}
+	}
+	_ = conn.Close() // nothing was said
+	return result{ok: true, text: connected}
 }

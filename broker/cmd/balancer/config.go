@@ -17,7 +17,7 @@ type config struct {
 	Stats   string   `default:":8100" help:"Address of the statistics page; empty for none."`
 	Backend []string `required:"" placeholder:"[NAME=]HOST:PORT[/CHECKPORT]" help:"Brokers, separated by commas. The check port is that of the management API, 15672 if not given."`
 
-	CheckPath      string        `default:"/api/health/checks/ready-to-serve-clients" help:"What the check asks for; 2xx and 3xx mean healthy."`
+	CheckPath      string        `default:"/api/health/checks/ready-to-serve-clients" help:"What the check asks for; 2xx and 3xx mean healthy. Empty: the check only connects."`
 	CheckInterval  time.Duration `default:"1s" help:"Time between checks."`
 	CheckTimeout   time.Duration `default:"2s" help:"How long a check may take."`
 	Rise           int           `default:"2" help:"Good checks in a row that bring a server UP."`

@@ -183,6 +183,8 @@ func checkStatus(s status) string {
 	switch {
 	case s.checkCode == 0 && s.checkTook == 0:
 		return "INI"
+	case s.lastCheck == connected:
+		return "L4OK"
 	case s.checkCode == 0:
 		return "L4CON"
 	case s.checkCode < 400:

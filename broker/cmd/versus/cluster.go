@@ -41,10 +41,11 @@ type cluster struct {
 	nodes   []*exec.Cmd
 	proxies map[string]string // their addresses
 	others  []*exec.Cmd
+	close   func() error // after all processes have ended
 }
 
 func newCluster(name, dir string) (*cluster, error) {
-	return &cluster{name: name, dir: dir, proxies: map[string]string{}}, os.MkdirAll(dir, 0o750)
+	return &cluster{name: name, dir: dir, proxies: map[string]string{}, close: func() error { return nil }}, os.MkdirAll(dir, 0o750)
 }
 
 // url is where clients connect to.
@@ -73,7 +74,7 @@ func (c *cluster) spawn(name string, env []string, program string, args ...strin
 }
 
 // stop ends all processes.
-func (c *cluster) stop() {
+func (c *cluster) stop() error {
 	all := append(c.others, c.nodes...)
 	for _, cmd := range all {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) // it may have ended
@@ -83,6 +84,7 @@ func (c *cluster) stop() {
 		_ = cmd.Wait() // the error says that it was ended
 		t.Stop()
 	}
+	return c.close()
 }
 
 // cpu is what all nodes' processes have used so far.
@@ -115,11 +117,16 @@ func port(addr string) string {
 }
 
 // startWarren starts this broker's cluster.
-func startWarren(ctx context.Context, dir, bin string) (*cluster, error) {
+func startWarren(ctx context.Context, dir, bin string) (_ *cluster, err error) {
 	c, err := newCluster(warren, dir)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.stop())
+		}
+	}()
 	ports, err := process.FreePorts(3 * nodeCount)
 	if err != nil {
 		return nil, err
@@ -133,7 +140,6 @@ func startWarren(ctx context.Context, dir, bin string) (*cluster, error) {
 		cmd, err := c.spawn(name, nil, filepath.Join(bin, "broker"), "run", "--name="+name, "--data="+filepath.Join(dir, name),
 			"--amqp="+c.amqp[i], "--http="+api[i], "--peer="+peers[i], "--peers="+strings.Join(peers, ","), "--log-level=warn")
 		if err != nil {
-			c.stop()
 			return nil, err
 		}
 		c.nodes = append(c.nodes, cmd)
@@ -143,15 +149,10 @@ func startWarren(ctx context.Context, dir, bin string) (*cluster, error) {
 		if err := await(ctx, func(ctx context.Context) error {
 			return get(ctx, "http://"+addr+"/api/health/checks/ready-to-serve-clients")
 		}); err != nil {
-			c.stop()
 			return nil, err
 		}
 	}
-	if err := c.proxy(ctx, bin, backends); err != nil {
-		c.stop()
-		return nil, err
-	}
-	return c, nil
+	return c, c.proxy(ctx, bin, backends)
 }
 
 // proxy starts HAProxy, if it is installed, and the balancer, if it can check the nodes.

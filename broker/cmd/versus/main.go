@@ -17,6 +17,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/warren-mq/warren/broker/internal/process"
+	"github.com/warren-mq/warren/libs/rabbitmq"
 )
 
 func main() {
@@ -97,7 +98,7 @@ type beside struct {
 }
 
 // run starts the clusters, runs all rows and prints the table.
-func (c *beside) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (c *beside) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	dir, cleanUp, err := c.prepare()
 	if err != nil {
 		return err
@@ -110,7 +111,7 @@ func (c *beside) run(ctx context.Context, stdout, stderr io.Writer) error {
 	var clusters []*cluster
 	defer func() {
 		for _, cl := range clusters {
-			cl.stop()
+			err = errors.Join(err, cl.stop())
 		}
 	}()
 	for _, start := range []struct {
@@ -121,7 +122,7 @@ func (c *beside) run(ctx context.Context, stdout, stderr io.Writer) error {
 			continue
 		}
 		cl, err := start.start(ctx, filepath.Join(dir, start.name), c.Bin)
-		if errors.Is(err, errMissing) {
+		if errors.Is(err, rabbitmq.ErrNotInstalled) {
 			fmt.Fprintln(stdout, start.name, "is left out:", err)
 			continue
 		}

@@ -63,7 +63,7 @@ var pollingRows = []row{
 }
 
 // run starts the cluster, fills it, and measures in rounds.
-func (p *polling) run(ctx context.Context, stdout, stderr io.Writer) error {
+func (p *polling) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	dir, cleanUp, err := p.prepare()
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (p *polling) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer cl.stop()
+	defer func() { err = errors.Join(err, cl.stop()) }()
 	began := time.Now()
 	if err := p.fill(ctx, cl); err != nil {
 		return fmt.Errorf("setting up: %w", err)

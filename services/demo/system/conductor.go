@@ -14,11 +14,7 @@ import (
 	"github.com/warren-mq/warren/services/internal/failure"
 )
 
-const (
-	conductorLook = 100 * time.Millisecond // how often the switches are looked at: a time may run out
-	// alarmLimit is less memory than a node has when it does nothing.
-	alarmLimit = "WARREN_MEMORY_LIMIT=1MiB"
-)
+const conductorLook = 100 * time.Millisecond // how often the switches are looked at: a time may run out
 
 // Conductor makes the failures that happen to brokers, and ends them.
 type Conductor struct {
@@ -123,7 +119,7 @@ func (c *Conductor) alarm(ctx context.Context) (err error) {
 	case on && c.alarmed == "":
 		c.alarmed = BrokerName(Nodes)
 		c.Failures.Hit(failure.Alarm)
-		return c.System.Restart(ctx, c.alarmed, alarmLimit)
+		return c.System.Restart(ctx, c.alarmed, c.System.memoryAlarm())
 	case !on && c.alarmed != "":
 		err = c.System.Restart(ctx, c.alarmed)
 		c.alarmed = ""
@@ -161,7 +157,7 @@ func (c *Conductor) askLeader(ctx context.Context, url string) (string, error) {
 	if err := json.NewDecoder(resp.Body).Decode(&q); err != nil {
 		return "", fmt.Errorf("%s: %s: %w", url, resp.Status, err)
 	}
-	return q.Leader, nil
+	return c.System.NodeName(q.Leader), nil
 }
 
 // Tend starts services again that ended by themselves, as a container engine would, until ctx ends. told is called for each.
@@ -175,7 +171,7 @@ func (s *System) Tend(ctx context.Context, told func(name string)) error {
 		case <-tick.C:
 		}
 		for _, name := range []string{Order, Payment, Product, Shipment} {
-			if p := s.process(name); p.over != nil && p.hasEnded() && p.pid() == 0 {
+			if p := s.process(name); p.over != nil && p.hasEnded() {
 				told(name)
 				if err := p.start(false); err != nil {
 					return err

@@ -25,6 +25,7 @@ func (p Port) Address() string { return net.JoinHostPort("127.0.0.1", p.String()
 type Ports struct {
 	AMQP, Management, Peer            [Nodes]Port
 	Proxy, ProxyStats, Conductor      Port
+	EPMD                              Port // RabbitMQ's only
 	Order, Payment, Product, Shipment Port
 	Traces, OTLPGRPC, OTLPHTTP        Port
 }
@@ -41,6 +42,7 @@ func DefaultPorts() Ports {
 		p.Management[i] = Port{"MANAGEMENT_PORT_" + n, 15672 + i, BrokerName(i+1) + ", management"}
 		p.Peer[i] = Port{"PEER_PORT_" + n, 25672 + i, BrokerName(i+1) + ", other nodes"}
 	}
+	p.EPMD = Port{"EPMD_PORT", 4370, "RabbitMQ's port mapper"}
 	p.Proxy = Port{"PROXY_PORT", 5670, "balancer, AMQP"}
 	p.ProxyStats = Port{"PROXY_STATS_PORT", 8100, "balancer, statistics"}
 	p.Order = Port{"ORDER_PORT", 8080, "order"}
@@ -105,8 +107,8 @@ func FreePorts() (Ports, error) {
 func (p *Ports) all() []*Port { return append(p.cluster(), p.services()...) }
 
 func (p *Ports) cluster() []*Port {
-	out := make([]*Port, 0, 2+3*Nodes)
-	out = append(out, &p.Proxy, &p.ProxyStats)
+	out := make([]*Port, 0, 3+3*Nodes)
+	out = append(out, &p.Proxy, &p.ProxyStats, &p.EPMD)
 	for i := range Nodes {
 		out = append(out, &p.AMQP[i], &p.Management[i], &p.Peer[i])
 	}

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,10 @@ const (
 type process struct {
 	name    string
 	program string // path of the binary
+	becomes string // name of the program that the binary, a script, is replaced by; "" for none
 	args    []string
 	env     []string
+	prepare func() error                    // called before every start; may be nil
 	ready   func(ctx context.Context) error // nil when it can be used
 
 	pidFile, logFile, dataDir string
@@ -41,6 +44,11 @@ func (p *process) start(fresh bool, env ...string) error {
 	for _, dir := range []string{filepath.Dir(p.pidFile), filepath.Dir(p.logFile), p.dataDir} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return err
+		}
+	}
+	if p.prepare != nil {
+		if err := p.prepare(); err != nil {
+			return fmt.Errorf("start %s: %w", p.name, err)
 		}
 	}
 	flags := os.O_CREATE | os.O_WRONLY | os.O_APPEND
@@ -88,7 +96,7 @@ func (p *process) pid() int {
 		return 0
 	}
 	program, started, ok := inspect(pid)
-	if !ok || filepath.Base(program) != filepath.Base(p.program) || started.After(info.ModTime().Add(startSlack)) {
+	if !ok || filepath.Base(program) != cmp.Or(p.becomes, filepath.Base(p.program)) || started.After(info.ModTime().Add(startSlack)) {
 		return 0
 	}
 	return pid
@@ -115,7 +123,7 @@ func (p *process) stop(ctx context.Context, s syscall.Signal) error {
 	defer cancel()
 	gone := func(context.Context) error {
 		// Who is about to end has no program any more before it closes its sockets.
-		if p.pid() != 0 || p.over != nil && !p.hasEnded() {
+		if !p.hasEnded() {
 			return errors.New("still there")
 		}
 		return nil
@@ -151,17 +159,17 @@ func (p *process) await(ctx context.Context) error {
 	return fmt.Errorf("%s is not ready: %w; last lines of %s:\n%s", p.name, err, p.logFile, tail(p.logFile))
 }
 
-// hasEnded reports whether the process is gone. Of its own child a parent knows; another run's is asked of the system.
+// hasEnded reports whether the process is gone. Of its own child a parent knows; another run's is asked of the system, which may
+// have followed a child of ours.
 func (p *process) hasEnded() bool {
-	if p.over == nil {
-		return p.pid() == 0
+	if p.over != nil {
+		select {
+		case <-p.over:
+		default:
+			return false
+		}
 	}
-	select {
-	case <-p.over:
-		return true
-	default:
-		return false
-	}
+	return p.pid() == 0
 }
 
 // fatal ends a poll.

@@ -14,36 +14,6 @@ import (
 	"github.com/warren-mq/warren/services/internal/access"
 )
 
-// cluster returns the brokers and the balancer.
-func (s *System) cluster() []*process {
-	out := make([]*process, 0, Nodes+1)
-	peers, backends := make([]string, 0, Nodes), make([]string, 0, Nodes)
-	for i := range Nodes {
-		peers = append(peers, s.cfg.Ports.Peer[i].Address())
-		backends = append(backends, fmt.Sprintf("%s=%s/%s", BrokerName(i+1), s.cfg.Ports.AMQP[i].Address(), s.cfg.Ports.Management[i]))
-	}
-	for i := range Nodes {
-		p := s.program(BrokerName(i+1), "broker")
-		p.env = []string{
-			"WARREN_NAME=" + p.name, "WARREN_DATA=" + p.dataDir, "WARREN_AMQP=" + s.cfg.Ports.AMQP[i].Address(),
-			"WARREN_HTTP=" + s.cfg.Ports.Management[i].Address(), "WARREN_PEER=" + s.cfg.Ports.Peer[i].Address(),
-			"WARREN_PEERS=" + strings.Join(peers, ","),
-			"WARREN_PROXY_FROM=127.0.0.1", // the balancer's
-			"WARREN_TRACES=http://" + s.cfg.Ports.OTLPHTTP.Address(),
-			"WARREN_DEFINITIONS=" + s.credential(access.DefinitionsFile), "WARREN_SECRET_FILE=" + s.credential(access.ClusterSecretFile),
-		}
-		p.ready = answers("http://" + s.cfg.Ports.Management[i].Address() + "/api/health/checks/ready-to-serve-clients")
-		out = append(out, p)
-	}
-	b := s.program(Balancer, "balancer")
-	b.args = []string{
-		"--listen=" + s.cfg.Ports.Proxy.Address(), "--stats=" + s.cfg.Ports.ProxyStats.Address(), "--backend=" + strings.Join(backends, ","),
-		"--send-proxy",
-	}
-	b.ready = speaksAMQP(s.cfg.Ports.Proxy.Address())
-	return append(out, b)
-}
-
 // services returns the trace store and the four services.
 func (s *System) services() []*process {
 	apis := []struct {
@@ -97,6 +67,11 @@ func (s *System) CredentialsDir() string { return filepath.Join(s.cfg.State, "cr
 
 // AMQPURL is the balancer's address, for people: guest gets in from this machine.
 func (s *System) AMQPURL() string { return "amqp://guest:guest@" + s.cfg.Ports.Proxy.Address() + "/" }
+
+// NodeURL is the AMQP address of node n, from 1.
+func (s *System) NodeURL(n int) string {
+	return "amqp://guest:guest@" + s.cfg.Ports.AMQP[n-1].Address() + "/"
+}
 
 // TracesURL is where traces are looked at, and the trace store's API.
 func (s *System) TracesURL() string { return "http://" + s.cfg.Ports.Traces.Address() }

@@ -14,22 +14,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"github.com/warren-mq/warren/libs/rabbitmq"
 	"github.com/warren-mq/warren/services/internal/access"
 )
 
-// readyTimeout is how long a process may take until it can be used.
-const readyTimeout = 60 * time.Second
+// readyTimeout is how long processes may take until they can be used. RabbitMQ takes most of a minute on a small machine.
+const readyTimeout = 3 * time.Minute
 
 // Config of a System.
 type Config struct {
 	Bin   string // directory of the binaries, see Build
 	State string // directory of pid files, logs and data
 	Ports Ports
+	// Broker is what the nodes are; Warren when empty.
+	Broker Broker
+	// Alone lets every node begin as a cluster of its own: join_cluster unites them.
+	Alone bool
+	// HAProxy is the path of an HAProxy to use in place of the balancer.
+	HAProxy string
 	// Jaeger is the path of a Jaeger binary to use in place of the trace store; see FindJaeger.
 	Jaeger string
 	// Env is added to the environment of every process.
@@ -41,7 +49,8 @@ type Config struct {
 // System is the processes, running or not.
 type System struct {
 	cfg       Config
-	processes []*process // in the order of start
+	rabbit    *rabbitmq.Cluster // the nodes, if that is what they are
+	processes []*process        // in the order of start
 }
 
 // Names of the processes that are one of a kind.
@@ -72,7 +81,8 @@ func FindJaeger(getenv func(string) string) string {
 // New returns the system; it touches nothing.
 func New(cfg Config) *System {
 	cfg.Out = cmp.Or[io.Writer](cfg.Out, io.Discard)
-	s := &System{cfg: cfg}
+	cfg.Broker = cmp.Or(cfg.Broker, Warren)
+	s := &System{cfg: cfg, rabbit: newRabbit(cfg)}
 	s.processes = append(s.cluster(), s.services()...)
 	for _, p := range s.processes {
 		p.pidFile = filepath.Join(cfg.State, "run", p.name+".pid")
@@ -123,6 +133,9 @@ func (s *System) Check(names ...string) error {
 	if len(names) < len(s.processes) {
 		ports = s.cfg.Ports.cluster()
 	}
+	if s.cfg.Broker != RabbitMQ {
+		ports = slices.DeleteFunc(ports, func(p *Port) bool { return p.Setting == s.cfg.Ports.EPMD.Setting })
+	}
 	return taken(ports)
 }
 
@@ -131,6 +144,22 @@ func (s *System) Check(names ...string) error {
 func (s *System) Start(ctx context.Context, fresh bool, names ...string) error {
 	if err := errors.Join(os.MkdirAll(s.CredentialsDir(), 0o700), access.Ensure(s.CredentialsDir())); err != nil {
 		return fmt.Errorf("credentials: %w", err)
+	}
+	if s.cfg.Broker == RabbitMQ {
+		// A queue of RabbitMQ is on the nodes that there are when it is declared: nobody may come before all of them have.
+		last := 0
+		for last < len(names) && slices.Contains(s.Cluster()[:Nodes], names[last]) {
+			last++
+		}
+		if last > 0 && last < len(names) {
+			if err := s.Start(ctx, fresh, names[:last]...); err != nil {
+				return err
+			}
+			if _, err := s.rabbit.Ctl(ctx, 0, "import_definitions", s.credential(access.DefinitionsFile)); err != nil {
+				return err
+			}
+			names = names[last:]
+		}
 	}
 	for _, name := range names {
 		p := s.process(name)
@@ -203,6 +232,7 @@ func (s *System) Down(ctx context.Context) error {
 		s.Stop(ctx, Balancer),
 		s.Stop(ctx, s.Cluster()[:Nodes]...),
 		s.Stop(ctx, TraceStore),
+		s.closeBrokers(),
 	)
 }
 

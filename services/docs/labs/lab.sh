@@ -6,6 +6,10 @@ SHIPMENT=${SHIPMENT:-http://127.0.0.1:8083}
 CONDUCTOR=${CONDUCTOR:-http://127.0.0.1:8084}
 TRACES=${TRACES:-http://127.0.0.1:16686}
 MANAGEMENT=${MANAGEMENT:-http://127.0.0.1:15672}
+STATISTICS=${STATISTICS:-http://127.0.0.1:8100}
+AMQP_1=${AMQP_1:-amqp://guest:guest@127.0.0.1:5672/}
+AMQP_2=${AMQP_2:-amqp://guest:guest@127.0.0.1:5673/}
+AMQP_3=${AMQP_3:-amqp://guest:guest@127.0.0.1:5674/}
 PATH=$PATH:$PWD/bin
 
 # at NAME: the address of a service.
@@ -41,3 +45,20 @@ holds() { [ "$(messages "$1")" -gt 0 ]; }
 
 # traced ID: the services in the order's trace.
 traced() { curl -sf "$TRACES/api/traces/$(curl -sf "$ORDER/orders/$1" | member trace_id)" | tr '{' '\n' | sed -n 's/.*"serviceName":"\([^"]*\)".*/\1/p' | sort -u | grep -v broker; }
+
+# holder QUEUE: the number of the node that leads it, or has its only copy. other N...: a node that is none of these.
+holder() { brokerctl -s list_queues name leader | sed -n "s/^$1\tbroker-//p"; }
+other() { for n in 3 2 1; do case " $* " in *" $n "*) ;; *) echo $n; return ;; esac; done; }
+
+# publish N QUEUE, consume N QUEUE: five messages through node N. stop N, kill_node N, start N: a node.
+publish() { eval "talk publish \$AMQP_$1 $2"; }
+consume() { eval "talk consume \$AMQP_$1 $2"; }
+stop() { demo node-stop "$1" >/dev/null; }
+kill_node() { demo node-stop --kill "$1" >/dev/null; }
+start() { demo node-start "$1" >/dev/null; }
+
+# consumes N QUEUE: five messages, once they can be had.
+consumes() { [ "$(consume "$1" "$2")" = "gets 5" ]; }
+
+# states: of the nodes, on the proxy's statistics page.
+states() { curl -sf "$STATISTICS/;csv" | sed -n 's/^amqp,\(broker-[0-9]\),.*,\(UP\|DOWN\),1,1,0,.*/\1 \2/p'; }
