@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -37,15 +38,22 @@ func newLink(cfg Config, name string) *link {
 // run dials, watches and dials again.
 func (l *link) run(ctx context.Context) {
 	b := newBackoff(l.cfg)
+	told := false // that there is no connection, which goes on for as long as it does
 	for i := 0; ctx.Err() == nil; i++ {
 		address := l.cfg.Addresses[i%len(l.cfg.Addresses)]
 		conn, socket, err := l.dial(ctx, address)
 		if err != nil {
 			l.set(live{}, "", err)
-			l.cfg.Logger.DebugContext(ctx, "connect failed", "link", l.name, "error", err)
+			level := slog.LevelDebug
+			if !told {
+				level = slog.LevelWarn
+			}
+			told = true
+			l.cfg.Logger.Log(ctx, level, "connect failed, trying again", "link", l.name, "error", err)
 			b.pause(ctx)
 			continue
 		}
+		told = false
 		up := time.Now()
 		l.cfg.Logger.InfoContext(ctx, "connected", "link", l.name, "remote", socket.RemoteAddr().String())
 		err = l.watch(ctx, conn, socket)

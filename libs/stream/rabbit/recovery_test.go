@@ -3,8 +3,11 @@ package rabbit_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,6 +230,46 @@ func TestTheBrokerComesLater(t *testing.T) {
 	s.ready(t)
 	s.send(t, 2)
 	s.expect(t, 2)
+}
+
+// warnings counts what is logged as a warning.
+type warnings struct {
+	slog.Handler
+	count *atomic.Int32
+}
+
+func (w warnings) Handle(_ context.Context, r slog.Record) error {
+	if r.Level == slog.LevelWarn && strings.HasPrefix(r.Message, "connect failed") {
+		w.count.Add(1)
+	}
+	return nil
+}
+
+// A broker that is away is said once for each connection, and not with every attempt.
+func TestAMissingBrokerIsSaidOnce(t *testing.T) {
+	p, url := newProxy(t, brokerURL(t))
+	p.setRefuse(true)
+	var count atomic.Int32
+	b, err := rabbit.New(rabbit.Config{
+		Addresses: []string{url}, ReconnectMin: time.Millisecond, ReconnectMax: time.Millisecond,
+		Logger: slog.New(warnings{slog.NewTextHandler(io.Discard, nil), &count}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := stream.New(b, stream.WithLogger(slog.New(slog.DiscardHandler)))
+	if err := a.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); p.accepted() < 20 && time.Now().Before(deadline); { //nolint:forbidigo // the proxy is asked, not awaited
+		time.Sleep(time.Millisecond)
+	}
+	if err := a.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count.Load(); n != 2 || p.accepted() < 20 {
+		t.Errorf("%d warnings for %d attempts of two connections", n, p.accepted())
+	}
 }
 
 func TestASilentBrokerLeavesTheOutcomeUnknown(t *testing.T) {
