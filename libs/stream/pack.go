@@ -41,10 +41,13 @@ func pack(ms []Raw) Raw {
 	return first
 }
 
+// packed tells whether m holds several messages.
+func packed(m Raw) bool { return m.Headers.String(headerBatchFormat) == formatLengths }
+
 // unpack is the way back; the error wraps ErrUndecodable. Parts get the id of the whole with their number behind it, so that
 // each can be recognised when it comes again.
 func unpack(m Raw) ([]Raw, error) {
-	if m.Headers.String(headerBatchFormat) != formatLengths {
+	if !packed(m) {
 		return []Raw{m}, nil
 	}
 	var ms []Raw

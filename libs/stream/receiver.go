@@ -141,13 +141,19 @@ func (r *Receiver) collect(first Delivered, lane <-chan Delivered) []Delivered {
 
 // handleOne handles a delivery, which may hold several messages that its producer had packed into one.
 func (r *Receiver) handleOne(d Delivered) {
-	ms, err := r.open(d.Message)
+	m, err := r.open(d.Message)
+	var ms []Raw // when there are several
+	if err == nil && packed(m) {
+		ms, err = unpack(m)
+	}
 	if err != nil {
-		r.finish(d, []Raw{d.Message}, []Outcome{{Action: ActionDeadLetter, Err: err}})
+		r.finishOne(d, Outcome{Action: ActionDeadLetter, Err: err})
 		return
 	}
 	if len(ms) == 1 {
-		m := ms[0]
+		m = ms[0]
+	}
+	if len(ms) <= 1 {
 		if r.binding.Consumer.Acknowledge == AckManual {
 			m.Delivery.settle = r.manual.add(d.Settler)
 		}
@@ -180,7 +186,11 @@ func (r *Receiver) handleBatch(ds []Delivered) {
 	first := make([]int, 0, len(ds)+1) // where the messages of each delivery begin
 	kept := ds[:0]
 	for _, d := range ds {
-		part, err := r.open(d.Message)
+		m, err := r.open(d.Message)
+		var part []Raw
+		if err == nil {
+			part, err = unpack(m)
+		}
 		if err != nil {
 			r.finishOne(d, Outcome{Action: ActionDeadLetter, Err: err})
 			continue
@@ -199,14 +209,14 @@ func (r *Receiver) handleBatch(ds []Delivered) {
 	}
 }
 
-// open unpacks a delivery: compression first, then what its producer had put together.
-func (r *Receiver) open(m Raw) ([]Raw, error) {
+// open takes off a delivery what its way put on: compression, headers that shall not come in.
+func (r *Receiver) open(m Raw) (Raw, error) {
 	m, err := decompress(m)
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	m.Headers = filterHeaders(m.Headers, r.binding.Consumer.HeaderPatterns)
-	return unpack(m)
+	return m, nil
 }
 
 // Batches tells whether the binding's handler takes batches.

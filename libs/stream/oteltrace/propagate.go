@@ -131,7 +131,8 @@ func Extract(ctx context.Context, h stream.Headers, order ...Generation) context
 		return ctx
 	}
 	if found[fieldBaggage] != "" {
-		ctx = propagation.Baggage{}.Extract(ctx, &found)
+		carrier := found // so that what most messages need not be on the heap is not
+		ctx = propagation.Baggage{}.Extract(ctx, &carrier)
 	}
 	if sc := found.span(order); sc.IsValid() {
 		return trace.ContextWithRemoteSpanContext(ctx, sc)
@@ -167,7 +168,8 @@ func (f *fields) of(g Generation) trace.SpanContext {
 		if sc := plainParent(f[fieldTraceparent]); sc.IsValid() && f[fieldTracestate] == "" {
 			return sc
 		}
-		return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), f))
+		carrier := *f
+		return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), &carrier))
 	case B3:
 		return b3Single(f[fieldB3])
 	case B3Multi:

@@ -120,6 +120,9 @@ func expiration(ttl time.Duration) string {
 }
 
 func parseExpiration(s string) time.Duration {
+	if s == "" {
+		return 0 // as with almost all messages: an error to be thrown away is not free
+	}
 	ms, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
 		return 0
