@@ -59,6 +59,10 @@ e2e: ## End-to-end tests on real processes
 fault-run: ## The binder for FAULT (5m) while brokers, balancer and members of its group come and go; SEED repeats a run's faults
 	WARREN_FAULT_TIME=$(FAULT) WARREN_FAULT_SEED=$(SEED) go test -count=1 -v -timeout 1h -run TestTheBinderUnderFaults ./services/e2e
 
+# The tests take down what they start, by its project's name: no reaper has to be fetched.
+e2e-compose: ## End-to-end tests on containers, each profile of deploy/compose; needs an engine
+	WARREN_E2E_COMPOSE=1 TESTCONTAINERS_RYUK_DISABLED=true go test -count=1 -v -timeout 60m -run 'TestCompose' ./services/e2e
+
 lab-%: ## Show lab NN, or talk, of services/docs/labs; make demo runs in another terminal meanwhile
 	@cat services/docs/labs/$*-*.md
 

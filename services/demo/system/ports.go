@@ -147,3 +147,13 @@ func (p Ports) Settings() []string {
 	}
 	return out
 }
+
+// Environment are the settings of all ports, as the demo and the compose file read them.
+func (p Ports) Environment() []string {
+	all := p.all()
+	out := make([]string, 0, len(all))
+	for _, port := range all {
+		out = append(out, port.Setting+"="+port.String())
+	}
+	return out
+}
