@@ -12,7 +12,7 @@ COMPOSE  ?= docker compose
 PROFILES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo talk test e2e fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo talk certs test e2e fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ node-kill: bin/demo ## Kill one broker as a power cut would: make node-kill N=2
 
 demo: build ## Run everything in the foreground, without containers; ^C stops it
 	@bin/demo up
+
+certs: ## Make an authority and certificates for development in .warren/certs; WARREN_CERTS=.warren/certs make demo uses them
+	go run ./broker/cmd/certs --dir .warren/certs broker-1 broker-2 broker-3 order payment product shipment
 
 bin/demo:
 	@$(MAKE) --no-print-directory build

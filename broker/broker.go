@@ -6,6 +6,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,7 +21,6 @@ import (
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
-	"github.com/warren-mq/warren/broker/internal/certs"
 	"github.com/warren-mq/warren/broker/internal/cluster"
 	"github.com/warren-mq/warren/broker/internal/management"
 	"github.com/warren-mq/warren/broker/internal/metrics"
@@ -60,7 +60,7 @@ type Config struct {
 	GuestPassword string
 	// GuestRemote lets guest connect from other machines.
 	GuestRemote bool
-	// TLS is a second listener for AMQP clients; none unless Listen is set.
+	// TLS is for AMQP clients, on a listener of their own, for the management API and between nodes.
 	TLS TLS
 	// TrustedProxies are the addresses, as CIDR, of those who may say in a PROXY protocol
 	// header (version 1 or 2) whose connection they pass on. From all others such a header
@@ -150,6 +150,8 @@ const (
 	readyInterval     = 20 * time.Millisecond
 	// drainNotice is how long proxies have to see that a node goes into maintenance.
 	drainNotice = 2 * time.Second
+	// peerHandshakeTimeout is how long another node may take for TLS.
+	peerHandshakeTimeout = time.Second
 )
 
 func (c *Config) setDefaults() {
@@ -183,7 +185,7 @@ type Node struct {
 	amqp    *server.Server
 	amqpL   net.Listener
 	tlsL    net.Listener // nil: none
-	certs   *certs.Source
+	certs   sources
 	proxies []netip.Prefix
 	httpL   net.Listener
 	scrapeL net.Listener // of the metrics alone; nil: none
@@ -234,8 +236,12 @@ func (n *Node) open() error {
 	if n.tracer != nil {
 		tracer = n.tracer
 	}
+	network := c.net
+	if n.certs.peers != nil {
+		network = secureNetwork{c.net, n.certs.peers}
+	}
 	inner, err := node.Open(node.Config{
-		Name: c.Name, DataDir: c.DataDir, FS: c.fs, Network: c.net, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
+		Name: c.Name, DataDir: c.DataDir, FS: c.fs, Network: network, PeerListen: c.PeerListen, PeerAdvertise: c.PeerAdvertise,
 		AMQPAddr: c.AMQPAdvertise, HTTPAddr: c.HTTPAdvertise, Peers: c.Peers, Join: c.Join, Secret: c.Secret,
 		Watermarks:      node.Watermarks{Memory: c.MemoryLimit, DiskFree: c.DiskFreeLimit},
 		ConsumerTimeout: c.ConsumerTimeout,
@@ -341,7 +347,11 @@ func (n *Node) Run(ctx context.Context) error {
 		servers = append(servers, &http.Server{Handler: n.metrics, ReadHeaderTimeout: headerReadTimeout, IdleTimeout: httpIdleTimeout})
 	}
 	served := make(chan error, len(servers))
-	for i, l := range []net.Listener{n.httpL, n.scrapeL}[:len(servers)] {
+	httpL := n.httpL
+	if n.certs.http != nil {
+		httpL = tls.NewListener(httpL, n.certs.http.Config())
+	}
+	for i, l := range []net.Listener{httpL, n.scrapeL}[:len(servers)] {
 		go func() { served <- servers[i].Serve(l) }()
 	}
 	var err error

@@ -30,10 +30,10 @@ func (a api) Stop() {
 
 // CertificateEnd implements management.Broker.
 func (a api) CertificateEnd() time.Time {
-	if a.n.certs == nil {
-		return time.Time{}
+	if s := a.n.certs.any(); s != nil {
+		return s.End()
 	}
-	return a.n.certs.End()
+	return time.Time{}
 }
 
 // JoinCluster implements management.Broker.

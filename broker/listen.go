@@ -7,15 +7,16 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-
-	"github.com/warren-mq/warren/broker/internal/certs"
 )
 
-// TLS configures a listener with TLS. Files are PEM; they are read again when they change.
+// TLS configures what of a node has TLS. Files are PEM; they are read again when they change.
 type TLS struct {
-	Listen    string // host:port
-	Cert, Key string // the listener's certificate with its chain, and its key
-	CA        string // who signs clients' certificates
+	Listen    string // host:port of a second listener for AMQP clients; none if empty
+	Cert, Key string // the node's certificate with its chain, and its key
+	CA        string // who signs clients' certificates, and other nodes'
+	// HTTP serves the management API with TLS only; Peers speaks with other nodes so, each
+	// side showing a certificate that CA signs, with the host of the node's peer address.
+	HTTP, Peers bool
 	// Verify is none (default), peer (a client's certificate, if it has one, must be good)
 	// or require (it must have one).
 	Verify string
@@ -35,14 +36,8 @@ func (n *Node) prepare() (err error) {
 		}
 		n.proxies = append(n.proxies, prefix)
 	}
-	if c.TLS.Listen != "" {
-		n.certs, err = certs.Load(certs.Config{
-			Cert: c.TLS.Cert, Key: c.TLS.Key, CA: c.TLS.CA, Verify: certs.Verify(c.TLS.Verify), Min: c.TLS.Min,
-			Logger: c.Logger.With("node", c.Name),
-		})
-		if err != nil {
-			return err
-		}
+	if n.certs, err = c.TLS.load(*c); err != nil {
+		return err
 	}
 	if err := n.listenAMQP(); err != nil {
 		return err
@@ -117,7 +112,7 @@ func (n *Node) accept(ctx context.Context) error {
 	if n.tlsL != nil {
 		both.Go(func() {
 			defer cancel()
-			secure = n.amqp.ServeTLS(ctx, n.tlsL, n.certs.Config())
+			secure = n.amqp.ServeTLS(ctx, n.tlsL, n.certs.clients.Config())
 		})
 	}
 	plain = n.amqp.Serve(ctx, n.amqpL)

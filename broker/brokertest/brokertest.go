@@ -244,6 +244,9 @@ func (n *Node) URL() string { return "amqp://guest:guest@" + n.cfg.Listen + "/" 
 // AMQPAddr returns the node's address for AMQP clients.
 func (n *Node) AMQPAddr() string { return n.cfg.Listen }
 
+// PeerAddr returns the node's address for other nodes.
+func (n *Node) PeerAddr() string { return n.b.PeerAddr() }
+
 // TLSAddr returns the node's address for AMQP clients with TLS, "" if there is none.
 func (n *Node) TLSAddr() string { return n.b.TLSAddr() }
 

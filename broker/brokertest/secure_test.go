@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -412,4 +413,50 @@ func TestClientsBehindAProxy(t *testing.T) {
 		book.await(t, "PROXY protocol header from 127.0.0.1:")
 		book.await(t, "3 fields, want 6")
 	})
+}
+
+// TestTLSEverywhere: nodes find each other over TLS, tools and clients use it, and who has no certificate is no node.
+func TestTLSEverywhere(t *testing.T) {
+	ca := newAuthority(t)
+	ca.serve()
+	everywhere := func(c *broker.Config) {
+		ca.listen("none", "")(c)
+		c.TLS.HTTP, c.TLS.Peers = true, true
+	}
+	c := brokertest.StartCluster(t, 3, everywhere)
+	conn, err := ca.dial(c.Nodes[0], "guest:guest@", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A replicated queue: the nodes do speak with each other.
+	if _, err := ch.QueueDeclare("q", true, false, false, false, amqp.Table{"x-queue-type": "quorum"}); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.pool}}}
+	url := c.Nodes[1].HTTPAddr() + "/api/health/checks/ready-to-serve-clients"
+	resp, err := client.Get("https://" + url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = resp.Body.Close(); resp.StatusCode != http.StatusOK {
+		t.Error(resp.Status)
+	}
+	if resp, err := client.Get("http://" + url); err == nil {
+		if _ = resp.Body.Close(); resp.StatusCode != http.StatusBadRequest {
+			t.Errorf("the API answers without TLS: %s", resp.Status)
+		}
+	}
+	raw, err := tls.Dial("tcp", c.Nodes[0].PeerAddr(), &tls.Config{RootCAs: ca.pool})
+	if err != nil {
+		t.Fatal(err) // with TLS 1.3 the refusal comes after the client's last word
+	}
+	defer func() { _ = raw.Close() }()
+	_ = raw.SetDeadline(time.Now().Add(10 * time.Second))
+	if n, err := raw.Read(make([]byte, 1)); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a peer without a certificate reads %d bytes: %v", n, err)
+	}
 }

@@ -5,6 +5,7 @@ package httpserver
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,8 @@ type Config struct {
 	Service string
 	Version string
 	Address string // host:port; port 0 picks a free one, see Server.Address
+	// TLS, when set, is how it serves; it must hold a certificate. Nil serves without.
+	TLS *tls.Config
 	// TraceBaseURL is the trace UI's address; responses carry Trace-Link: {TraceBaseURL}/trace/{trace id}. Empty: no link.
 	TraceBaseURL string
 	// Ready are the checks behind /health/ready, by name.
@@ -118,6 +121,9 @@ func (s *Server) Start(ctx context.Context) error {
 	l, err := lc.Listen(ctx, "tcp", s.cfg.Address)
 	if err != nil {
 		return fmt.Errorf("httpserver: %w", err)
+	}
+	if s.cfg.TLS != nil {
+		l = tls.NewListener(l, s.cfg.TLS)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -20,6 +20,8 @@ type cli struct {
 	State string `help:"Directory of pid files, logs and data." default:".warren" env:"WARREN_STATE" type:"path"`
 	Bin   string `help:"Directory of the binaries; default: where this one is." env:"WARREN_BIN" type:"path"`
 
+	Certs string `help:"Directory of certificates that make certs made: everything but the trace store has TLS then." env:"WARREN_CERTS" type:"path"`
+
 	Up          upCmd          `cmd:"" help:"Run everything in the foreground; ^C stops it."`
 	ClusterUp   clusterUpCmd   `cmd:"" name:"cluster-up" help:"Start three brokers and the balancer in the background."`
 	ClusterDown clusterDownCmd `cmd:"" name:"cluster-down" help:"Stop whatever an earlier run has left running."`
@@ -63,7 +65,10 @@ func demo(ctx context.Context, args []string, getenv func(string) string, stderr
 	if _, err := exec.LookPath(filepath.Join(c.Bin, "broker")); err != nil {
 		return run.UsageError{Err: fmt.Errorf("no binaries in %s: make build makes them", c.Bin)}
 	}
-	s := system.New(system.Config{Bin: c.Bin, State: c.State, Ports: ports, Broker: broker, Jaeger: system.FindJaeger(getenv), Out: os.Stdout})
+	if c.Certs != "" && broker != system.Warren {
+		return run.UsageError{Err: fmt.Errorf("certificates are for the bundled broker, not for %s", broker)}
+	}
+	s := system.New(system.Config{Bin: c.Bin, State: c.State, Ports: ports, Broker: broker, Jaeger: system.FindJaeger(getenv), Certs: c.Certs, Out: os.Stdout})
 	k.BindTo(ctx, (*context.Context)(nil))
 	return k.Run(s)
 }

@@ -60,7 +60,7 @@ type ledger struct {
 // was refused never comes, and at the end there are as many goroutines and as much memory as at the beginning.
 func TestTheBinderUnderFaults(t *testing.T) {
 	length, seed := faultSettings(t)
-	r := startThese(t, (*system.System).Cluster)
+	r := startThese(t, (*system.System).Cluster, system.Config{})
 	before := measured().goroutines // those that wait for the processes
 	l := newLedger(t, int(length/faultPace+1)*faultSenders)
 	producer := binderApp(t, r.AMQPURL())

@@ -10,6 +10,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/warren-mq/warren/services/demo/system"
+	"github.com/warren-mq/warren/services/internal/tracecheck"
 )
 
 const composeOrders = 20
@@ -17,7 +18,7 @@ const composeOrders = 20
 // TestCompose brings the containers up as people do, with each profile, and orders something. Between two halves of the orders a broker
 // is killed.
 func TestCompose(t *testing.T) {
-	for _, profile := range []string{"default", "postgres", "rabbitmq", "observability"} {
+	for _, profile := range []string{"default", "postgres", "rabbitmq", "tls", "observability"} {
 		t.Run(profile, func(t *testing.T) {
 			s := composed(t, profile)
 			s.firstTrace()
@@ -50,7 +51,7 @@ func (s stack) firstTrace() {
 		if _, err := call(s.t.Context(), http.MethodGet, s.TracesURL()+"/api/traces/"+o.TraceID, nil, &a); err != nil {
 			return err
 		}
-		return whole(a.Data[0], orders[0].Status)
+		return tracecheck.Whole(a.Data[0], orders[0].Status)
 	})
 }
 

@@ -53,8 +53,12 @@ func composed(t *testing.T, profile string, env ...string) stack {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg := system.Config{State: t.TempDir(), Ports: ports}
+	if profile == "tls" {
+		cfg.Certs = t.TempDir() // the addresses begin with https then
+	}
 	s := stack{
-		run:     run{System: system.New(system.Config{State: t.TempDir(), Ports: ports}), t: t},
+		run:     run{System: system.New(cfg), t: t},
 		project: "warren-e2e-" + profile, docker: docker, files: []string{"-f", "docker-compose.yml"},
 		// What a profile publishes besides goes to any free port; the network is not that of a system that runs already.
 		env: append(append(os.Environ(), ports.Environment()...), "SUBNET_PREFIX=172.30.77", "POSTGRES_PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0"),
@@ -82,6 +86,13 @@ func composed(t *testing.T, profile string, env ...string) stack {
 	begin := time.Now()
 	if out, err := s.compose(t.Context(), upTimeout, "up", "--wait"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+	if profile == "tls" {
+		authority, err := s.compose(t.Context(), engineTimeout, "run", "--rm", "--no-deps", "certs", "--export")
+		if err != nil {
+			t.Fatalf("%v\n%s", err, authority)
+		}
+		trust(t, authority)
 	}
 	t.Logf("%s: up after %.1f s", profile, time.Since(begin).Seconds())
 	return s

@@ -48,12 +48,19 @@ type run struct {
 // start runs the whole system, with settings added.
 func start(t *testing.T, env ...string) run {
 	t.Helper()
-	return startThese(t, (*system.System).All, append([]string{"SHIPMENT_PACKING=500ms", "SHIPMENT_DELIVERY=500ms"}, env...)...)
+	return startWith(t, system.Config{Env: env})
+}
+
+// startWith is start with more of the configuration.
+func startWith(t *testing.T, cfg system.Config) run {
+	t.Helper()
+	cfg.Env = append([]string{"SHIPMENT_PACKING=500ms", "SHIPMENT_DELIVERY=500ms"}, cfg.Env...)
+	return startThese(t, (*system.System).All, cfg)
 }
 
 // startThese runs some of the system's processes on free ports in a directory of its own until the test ends. The setting
 // BROKER says which brokers those are. The logs of a failed test are kept.
-func startThese(t *testing.T, names func(*system.System) []string, env ...string) run {
+func startThese(t *testing.T, names func(*system.System) []string, cfg system.Config) run {
 	t.Helper()
 	ports, err := system.FreePorts()
 	if err != nil {
@@ -70,7 +77,8 @@ func startThese(t *testing.T, names func(*system.System) []string, env ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := system.New(system.Config{Bin: bin, State: state, Ports: ports, Broker: broker, Env: append([]string{"LOG_LEVEL=info"}, env...)})
+	cfg.Bin, cfg.State, cfg.Ports, cfg.Broker, cfg.Env = bin, state, ports, broker, append([]string{"LOG_LEVEL=info"}, cfg.Env...)
+	s := system.New(cfg)
 	t.Cleanup(func() {
 		if err := s.Down(context.Background()); err != nil {
 			t.Error(err)

@@ -33,7 +33,7 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	s.Ready["catalogue"] = orders.CatalogueKnown
 	routes(s.Server.API, orders, cfg.TraceURL)
 	p := page.New(page.Config{
-		Orders: orders, Peers: cfg.Peers, Brokers: cfg.Brokers, Console: cfg.Console, Traces: cfg.TraceURL, Failures: s.Failures, Log: s.Log,
+		Orders: orders, Peers: cfg.Peers, Brokers: cfg.Brokers, Console: cfg.Console, Traces: cfg.TraceURL, Failures: s.Failures, Trust: s.Trust, Log: s.Log,
 	})
 	p.Routes(s.Server.Router)
 	return s.Run(ctx, run.Component{Name: "expiry", Run: orders.Expiring}, run.Component{Name: "page", Run: p.Run})

@@ -256,7 +256,7 @@ func TestACheckMayOnlyConnect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newChecker("", testTimeout)
+	c := newChecker("", testTimeout, nil)
 	if r := c.check(t.Context(), l.Addr().String()); !r.ok || checkStatus(status{stats: stats{lastCheck: r.text, checkTook: 1}}) != "L4OK" {
 		t.Errorf("somebody listens, but %+v", r)
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -25,15 +27,24 @@ const connected = "connected"
 // checker asks servers whether they are ready.
 type checker struct {
 	client *http.Client
+	scheme string
 	path   string // "" to connect only
 }
 
-func newChecker(path string, timeout time.Duration) *checker {
+// newChecker asks over TLS when it is told whom to trust.
+func newChecker(path string, timeout time.Duration, trusted *x509.CertPool) *checker {
+	scheme := "http://"
+	if trusted != nil {
+		scheme = "https://"
+	}
 	return &checker{
-		path: path,
+		scheme: scheme, path: path,
 		client: &http.Client{
-			Timeout:   timeout,
-			Transport: &http.Transport{DisableKeepAlives: true}, // a kept connection would hide a dead listener
+			Timeout: timeout,
+			Transport: &http.Transport{
+				DisableKeepAlives: true, // a kept connection would hide a dead listener
+				TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted},
+			},
 			CheckRedirect: func(*http.Request, []*http.Request) error {
 				return http.ErrUseLastResponse
 			},
@@ -53,7 +64,7 @@ func (c *checker) ask(ctx context.Context, addr string) result {
 	if c.path == "" {
 		return c.connect(ctx, addr)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+c.path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.scheme+addr+c.path, nil)
 	if err != nil {
 		return result{text: err.Error()}
 	}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ type config struct {
 	Backend []string `required:"" placeholder:"[NAME=]HOST:PORT[/CHECKPORT]" help:"Brokers, separated by commas. The check port is that of the management API, 15672 if not given."`
 
 	CheckPath      string        `default:"/api/health/checks/ready-to-serve-clients" help:"What the check asks for; 2xx and 3xx mean healthy. Empty: the check only connects."`
+	CheckCa        string        `help:"Check over TLS, with certificates that the authority in this file signs, PEM." type:"path" placeholder:"FILE"`
 	CheckInterval  time.Duration `default:"1s" help:"Time between checks."`
 	CheckTimeout   time.Duration `default:"2s" help:"How long a check may take."`
 	Rise           int           `default:"2" help:"Good checks in a row that bring a server UP."`
@@ -28,6 +31,7 @@ type config struct {
 	Grace          time.Duration `default:"0s" help:"How long sessions may go on after a stop."`
 
 	servers []server
+	trusted *x509.CertPool // of CheckCa; nil: the checks are plain
 }
 
 // server is where a backend listens.
@@ -94,6 +98,16 @@ func (c *config) resolve() error {
 		seen[s.name] = true
 		errs = append(errs, err)
 		c.servers = append(c.servers, s)
+	}
+	if c.CheckCa != "" {
+		pem, err := os.ReadFile(c.CheckCa)
+		c.trusted = x509.NewCertPool()
+		if err == nil && !c.trusted.AppendCertsFromPEM(pem) {
+			err = fmt.Errorf("no certificate in %s", c.CheckCa)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("check-ca: %w", err))
+		}
 	}
 	return errors.Join(errs...)
 }

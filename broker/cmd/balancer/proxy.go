@@ -43,7 +43,7 @@ func (p *proxy) run(ctx context.Context, l net.Listener) error {
 	checking, stopChecks := context.WithCancel(ctx)
 	defer checks.Wait()
 	defer stopChecks()
-	c := newChecker(p.cfg.CheckPath, p.cfg.CheckTimeout)
+	c := newChecker(p.cfg.CheckPath, p.cfg.CheckTimeout, p.cfg.trusted)
 	for _, b := range p.backends {
 		checks.Go(func() { p.watch(checking, c, b) })
 	}

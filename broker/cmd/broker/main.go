@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -46,9 +47,11 @@ type runCmd struct {
 	GuestPassword string        `help:"Password of user guest when the cluster is formed." default:"guest" env:"WARREN_GUEST_PASSWORD"`
 	GuestRemote   bool          `help:"Let user guest connect from other machines." env:"WARREN_GUEST_REMOTE"`
 	AmqpTls       string        `name:"amqp-tls" help:"Address for AMQP clients with TLS, such as 0.0.0.0:5671; empty: none." env:"WARREN_AMQP_TLS"`
-	TlsCert       string        `name:"tls-cert" help:"Certificate of that listener with its chain, PEM; read again when it changes." env:"WARREN_TLS_CERT" type:"path"`
+	TlsCert       string        `name:"tls-cert" help:"The node's certificate with its chain, PEM; read again when it changes." env:"WARREN_TLS_CERT" type:"path"`
 	TlsKey        string        `name:"tls-key" help:"Its key, PEM." env:"WARREN_TLS_KEY" type:"path"`
-	TlsCa         string        `name:"tls-ca" help:"Certificates of who signs clients' certificates, PEM." env:"WARREN_TLS_CA" type:"path"`
+	HttpTls       bool          `name:"http-tls" help:"Serve the management API with TLS only." env:"WARREN_HTTP_TLS"`
+	PeerTls       bool          `name:"peer-tls" help:"Speak with other nodes with TLS only; each shows a certificate that --tls-ca signs." env:"WARREN_PEER_TLS"`
+	TlsCa         string        `name:"tls-ca" help:"Certificates of who signs clients' certificates, and other nodes', PEM." env:"WARREN_TLS_CA" type:"path"`
 	TlsVerify     string        `name:"tls-verify" help:"Clients' certificates: none, peer (good if there is one), require." enum:"none,peer,require" default:"none" env:"WARREN_TLS_VERIFY"`
 	TlsMin        string        `name:"tls-min" help:"Least version of TLS: ${enum}." enum:"1.2,1.3" default:"1.2" env:"WARREN_TLS_MIN"`
 	TlsLogin      string        `name:"tls-login" help:"What of a certificate names the user of mechanism EXTERNAL: ${enum}." enum:"distinguished_name,common_name,san_dns,san_email,san_uri" default:"distinguished_name" env:"WARREN_TLS_LOGIN"`
@@ -72,7 +75,8 @@ type runCmd struct {
 }
 
 type healthCmd struct {
-	Http string `help:"Address of the node's management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"`
+	Http    string `help:"Address of the node's management API." default:"127.0.0.1:15672" env:"WARREN_HTTP"`
+	HttpTls bool   `name:"http-tls" help:"It has TLS." env:"WARREN_HTTP_TLS"`
 }
 
 // errUsage marks what the caller can mend in the command line.
@@ -156,6 +160,7 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 		Peers: r.Peers, Join: r.Join, GuestPassword: r.GuestPassword, GuestRemote: r.GuestRemote, Logger: slog.New(h), LogLevel: level,
 		TLS: broker.TLS{
 			Listen: r.AmqpTls, Cert: r.TlsCert, Key: r.TlsKey, CA: r.TlsCa, Verify: r.TlsVerify, Min: r.TlsMin, Login: r.TlsLogin,
+			HTTP: r.HttpTls, Peers: r.PeerTls,
 		},
 		TrustedProxies: r.ProxyFrom,
 		MemoryLimit:    uint64(r.MemoryLimit), DiskFreeLimit: uint64(r.DiskFreeLimit),
@@ -187,8 +192,10 @@ func (r *runCmd) config(stderr io.Writer) (broker.Config, error) {
 		}
 	}
 	switch {
-	case r.AmqpTls != "" && (r.TlsCert == "" || r.TlsKey == ""):
-		return cfg, fmt.Errorf("%w: --amqp-tls needs --tls-cert and --tls-key", errUsage)
+	case (r.AmqpTls != "" || r.HttpTls || r.PeerTls) && (r.TlsCert == "" || r.TlsKey == ""):
+		return cfg, fmt.Errorf("%w: --amqp-tls, --http-tls and --peer-tls need --tls-cert and --tls-key", errUsage)
+	case r.PeerTls && r.TlsCa == "":
+		return cfg, fmt.Errorf("%w: --peer-tls needs --tls-ca", errUsage)
 	case r.TlsVerify != "none" && r.TlsCa == "":
 		return cfg, fmt.Errorf("%w: --tls-verify needs --tls-ca", errUsage)
 	}
@@ -215,12 +222,20 @@ func (h *healthCmd) run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	url := "http://" + net.JoinHostPort(host, port) + "/api/health/checks/ready-to-serve-clients"
+	client := &http.Client{Transport: &http.Transport{
+		// Nothing secret is said, and this machine's address need not be in the certificate.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
+	scheme := "http"
+	if h.HttpTls {
+		scheme = "https"
+	}
+	url := scheme + "://" + net.JoinHostPort(host, port) + "/api/health/checks/ready-to-serve-clients"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,9 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		args string
 		want string
 	}{
-		{"run --amqp-tls 127.0.0.1:0", "--amqp-tls needs --tls-cert and --tls-key"},
+		{"run --amqp-tls 127.0.0.1:0", "--amqp-tls, --http-tls and --peer-tls need --tls-cert and --tls-key"},
+		{"run --http-tls", "need --tls-cert and --tls-key"},
+		{"run --peer-tls --tls-cert c --tls-key k", "--peer-tls needs --tls-ca"},
 		{"run --tls-verify require", "--tls-verify needs --tls-ca"},
 		{"run --tls-verify perhaps", "--tls-verify must be one of"},
 		{"run --tls-min 1.0", "--tls-min must be one of"},

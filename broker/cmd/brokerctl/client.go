@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +24,7 @@ const (
 // client speaks to the management API of one node.
 type client struct {
 	http           http.Client
+	scheme         string // of the nodes' addresses
 	reason         string // why, for those whom a request concerns
 	user, password string
 	nodes          []node // in the order to try
@@ -46,8 +50,16 @@ func retriable(err error) bool {
 func (e *apiError) Error() string { return e.reason }
 
 func newClient(c *cli) (*client, error) {
-	cl := &client{user: c.User, password: c.Password, byName: map[string]string{}}
+	cl := &client{user: c.User, password: c.Password, scheme: "http://", byName: map[string]string{}}
 	cl.http.Timeout = requestTimeout
+	if c.Tls {
+		cl.scheme = "https://"
+		secure, err := trust(c.Ca)
+		if err != nil {
+			return nil, err
+		}
+		cl.http.Transport = &http.Transport{TLSClientConfig: secure, Proxy: http.ProxyFromEnvironment}
+	}
 	var all []node
 	for _, n := range c.Nodes {
 		name, addr, ok := strings.Cut(n, "=")
@@ -75,6 +87,22 @@ func newClient(c *cli) (*client, error) {
 	return cl, nil
 }
 
+// trust are the settings of TLS towards nodes whose certificates a file's authority signs.
+func trust(ca string) (*tls.Config, error) {
+	if ca == "" {
+		return &tls.Config{MinVersion: tls.VersionTLS12}, nil
+	}
+	pem, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --ca: %w", errUsage, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%w: --ca: no certificate in %s", errUsage, ca)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool}, nil
+}
+
 // call sends a request to the node, or to the first that answers, and decodes the
 // answer into out unless that is nil.
 func (c *client) call(ctx context.Context, method, path string, body, out any) error {
@@ -95,7 +123,7 @@ func (c *client) callNode(ctx context.Context, n node, method, path string, body
 			return true, err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+n.addr+path, bytes.NewReader(payload))
+	req, err := http.NewRequestWithContext(ctx, method, c.scheme+n.addr+path, bytes.NewReader(payload))
 	if err != nil {
 		return true, err
 	}

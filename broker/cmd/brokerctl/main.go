@@ -26,6 +26,8 @@ type cli struct {
 	Nodes     []string `help:"Nodes that names stand for: name=host:port of the management API." default:"broker-1=127.0.0.1:15672,broker-2=127.0.0.1:15673,broker-3=127.0.0.1:15674" env:"WARREN_NODES" sep:","`
 	User      string   `help:"User." default:"guest" env:"WARREN_USER"`
 	Password  string   `help:"Password." default:"guest" env:"WARREN_PASSWORD"`
+	Tls       bool     `help:"The management API has TLS." env:"WARREN_HTTP_TLS"`
+	Ca        string   `help:"Certificates of who signs the nodes' certificates, PEM; default: whom this machine trusts." env:"WARREN_TLS_CA" type:"path"`
 	Quiet     bool     `short:"q" help:"Print no banners."`
 	Silent    bool     `short:"s" help:"Print no banners and no table headers."`
 	NoHeaders bool     `name:"no-table-headers" help:"Print no table headers."`

@@ -69,12 +69,13 @@ func (c *consumeEventsCmd) Run(s *session) error {
 // follow reads the node's events until the stream ends; ended says that it began.
 func (c *client) follow(ctx context.Context, take func([]map[string]any) error) (ended bool, err error) {
 	for _, n := range c.nodes {
-		req, rerr := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+n.addr+"/api/events/stream", nil)
+		req, rerr := http.NewRequestWithContext(ctx, http.MethodGet, c.scheme+n.addr+"/api/events/stream", nil)
 		if rerr != nil {
 			return false, rerr
 		}
 		req.SetBasicAuth(c.user, c.password)
-		resp, rerr := http.DefaultClient.Do(req) // without a limit of time: it goes on
+		stream := http.Client{Transport: c.http.Transport} // without a limit of time: it goes on
+		resp, rerr := stream.Do(req)
 		if rerr != nil {
 			err = fmt.Errorf("unable to connect to node '%s': %w", n.name, rerr)
 			continue

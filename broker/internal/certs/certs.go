@@ -89,6 +89,12 @@ func (s *Source) Config() *tls.Config {
 	}
 }
 
+// Dial returns settings for tls.Client towards a host: it shows the same certificate, and asks for one of the same authority.
+func (s *Source) Dial(host string) *tls.Config {
+	c := s.current()
+	return &tls.Config{MinVersion: s.least, Certificates: c.Certificates, RootCAs: c.ClientCAs, ServerName: host}
+}
+
 // current returns the settings, those of new files if they are good.
 func (s *Source) current() *tls.Config {
 	s.mu.Lock()

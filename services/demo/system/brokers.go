@@ -58,14 +58,15 @@ func (s *System) warrenNode(i int) *process {
 		}
 	}
 	p.env = []string{
-		"WARREN_NAME=" + p.name, "WARREN_DATA=" + p.dataDir, "WARREN_AMQP=" + s.cfg.Ports.AMQP[i].Address(),
+		"WARREN_NAME=" + p.name, "WARREN_DATA=" + p.dataDir,
 		"WARREN_HTTP=" + s.cfg.Ports.Management[i].Address(), "WARREN_PEER=" + s.cfg.Ports.Peer[i].Address(),
 		"WARREN_PEERS=" + strings.Join(peers, ","),
 		"WARREN_PROXY_FROM=127.0.0.1", // the balancer's
 		"WARREN_TRACES=http://" + s.cfg.Ports.OTLPHTTP.Address(),
 		"WARREN_DEFINITIONS=" + s.credential(access.DefinitionsFile), "WARREN_SECRET_FILE=" + s.credential(access.ClusterSecretFile),
 	}
-	p.ready = answers(s.ManagementURL(i+1) + "/api/health/checks/ready-to-serve-clients")
+	p.env = append(p.env, s.brokerListeners(i)...)
+	p.ready = s.answers(s.ManagementURL(i+1) + "/api/health/checks/ready-to-serve-clients")
 	return p
 }
 
@@ -73,7 +74,7 @@ func (s *System) rabbitNode(i int) *process {
 	p := s.program(BrokerName(i+1), "")
 	p.program, p.becomes, p.env = s.rabbit.Server(), rabbitmq.Emulator, s.rabbit.Env(i)
 	p.prepare = func() error { return s.rabbit.Write(i) }
-	listens, answer := speaksAMQP(s.cfg.Ports.AMQP[i].Address()), answers("http://guest:guest@"+s.cfg.Ports.Management[i].Address()+"/api/whoami")
+	listens, answer := s.speaksAMQP(s.cfg.Ports.AMQP[i].Address()), s.answers("http://guest:guest@"+s.cfg.Ports.Management[i].Address()+"/api/whoami")
 	p.ready = func(ctx context.Context) error {
 		if err := listens(ctx); err != nil {
 			return err
@@ -115,7 +116,10 @@ func (s *System) balancer() *process {
 	} else {
 		p.args = append(p.args, "--send-proxy")
 	}
-	p.ready = speaksAMQP(s.cfg.Ports.Proxy.Address())
+	if s.cfg.Certs != "" {
+		p.args = append(p.args, "--check-ca="+s.authority())
+	}
+	p.ready = s.speaksAMQP(s.cfg.Ports.Proxy.Address())
 	return p
 }
 
@@ -135,7 +139,7 @@ func (s *System) haproxy() *process {
 		fmt.Fprintf(&b, "listen stats\n bind %s\n mode http\n stats enable\n stats uri /\n", s.cfg.Ports.ProxyStats.Address())
 		return os.WriteFile(file, []byte(b.String()), 0o640)
 	}
-	p.ready = speaksAMQP(s.cfg.Ports.Proxy.Address())
+	p.ready = s.speaksAMQP(s.cfg.Ports.Proxy.Address())
 	return p
 }
 

@@ -148,7 +148,7 @@ func (c *Conductor) askLeader(ctx context.Context, url string) (string, error) {
 		return "", err
 	}
 	req.SetBasicAuth("guest", "guest")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := c.System.client.Do(req)
 	if err != nil {
 		return "", err
 	}

@@ -2,10 +2,8 @@ package system
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -27,12 +25,13 @@ func (s *System) services() []*process {
 		prefix := strings.ToUpper(x.name)
 		p.env = []string{
 			prefix + "_HTTP=" + x.port.Address(), prefix + "_DATA=" + p.dataDir, "TRACE_URL=" + s.TracesURL(),
-			"AMQP_ADDRESSES=amqp://" + x.name + "@" + s.cfg.Ports.Proxy.Address() + "/", "AMQP_PASSWORD_FILE=" + s.credential(access.PasswordFile(x.name)),
+			"AMQP_ADDRESSES=" + s.scheme("amqp") + "://" + x.name + "@" + s.cfg.Ports.Proxy.Address() + "/", "AMQP_PASSWORD_FILE=" + s.credential(access.PasswordFile(x.name)),
 			"FAILURES=true", "PAYMENT_URL=" + s.URL(Payment), "PRODUCT_URL=" + s.URL(Product), "SHIPMENT_URL=" + s.URL(Shipment),
 			"CONDUCTOR_URL=" + s.ConductorURL(), "BROKER_URLS=" + s.managementURLs(), "BROKER_PASSWORD_FILE=" + s.credential(access.PasswordFile(access.Observer)), "CONSOLE_URL=" + s.ManagementURL(1),
 			"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + s.cfg.Ports.OTLPHTTP.Address(), "OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", "OTEL_BSP_SCHEDULE_DELAY=200",
 		}
-		p.ready = answers("http://" + x.port.Address() + "/health/ready")
+		p.env = append(p.env, s.serviceTLS(x.name)...)
+		p.ready = s.answers(s.URL(x.name) + "/health/ready")
 		out = append(out, p)
 	}
 	return out
@@ -51,7 +50,7 @@ func (s *System) traceStore() *process {
 			"--set=receivers.otlp.protocols.http.endpoint=" + http,
 		}
 	}
-	p.ready = answers(s.TracesURL() + "/api/services")
+	p.ready = s.answers(s.TracesURL() + "/api/services")
 	return p
 }
 
@@ -66,11 +65,13 @@ func (s *System) credential(file string) string { return filepath.Join(s.Credent
 func (s *System) CredentialsDir() string { return filepath.Join(s.cfg.State, "credentials") }
 
 // AMQPURL is the balancer's address, for people: guest gets in from this machine.
-func (s *System) AMQPURL() string { return "amqp://guest:guest@" + s.cfg.Ports.Proxy.Address() + "/" }
+func (s *System) AMQPURL() string {
+	return s.scheme("amqp") + "://guest:guest@" + s.cfg.Ports.Proxy.Address() + "/"
+}
 
 // NodeURL is the AMQP address of node n, from 1.
 func (s *System) NodeURL(n int) string {
-	return "amqp://guest:guest@" + s.cfg.Ports.AMQP[n-1].Address() + "/"
+	return s.scheme("amqp") + "://guest:guest@" + s.cfg.Ports.AMQP[n-1].Address() + "/"
 }
 
 // TracesURL is where traces are looked at, and the trace store's API.
@@ -81,12 +82,12 @@ func (s *System) URL(name string) string {
 	port := map[string]Port{
 		Order: s.cfg.Ports.Order, Payment: s.cfg.Ports.Payment, Product: s.cfg.Ports.Product, Shipment: s.cfg.Ports.Shipment,
 	}[name]
-	return "http://" + port.Address()
+	return s.scheme("http") + "://" + port.Address()
 }
 
 // ManagementURL is the address of the management API of node n, from 1.
 func (s *System) ManagementURL(n int) string {
-	return "http://" + s.cfg.Ports.Management[n-1].Address()
+	return s.scheme("http") + "://" + s.cfg.Ports.Management[n-1].Address()
 }
 
 // ConductorURL is where failures of the brokers are switched on while the demo runs.
@@ -99,7 +100,7 @@ func (s *System) ConductorAddress() string { return s.cfg.Ports.Conductor.Addres
 func (s *System) managementURLs() string {
 	out := make([]string, 0, Nodes)
 	for _, p := range s.cfg.Ports.Management {
-		out = append(out, "http://"+access.Observer+"@"+p.Address())
+		out = append(out, s.scheme("http")+"://"+access.Observer+"@"+p.Address())
 	}
 	return strings.Join(out, ",")
 }
@@ -113,7 +114,7 @@ const (
 )
 
 // answers says that GET url is answered with 200.
-func answers(url string) func(context.Context) error {
+func (s *System) answers(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 		defer cancel()
@@ -121,7 +122,7 @@ func answers(url string) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := s.client.Do(req)
 		if err != nil {
 			return err
 		}
@@ -131,33 +132,5 @@ func answers(url string) func(context.Context) error {
 			err = fmt.Errorf("%s: %s: %s", url, resp.Status, strings.TrimSpace(string(body)))
 		}
 		return err
-	}
-}
-
-// speaksAMQP says that whoever listens answers the protocol header with connection.start: a method frame on channel 0.
-func speaksAMQP(address string) func(context.Context) error {
-	return func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-		defer cancel()
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = conn.Close() }()
-		deadline, _ := ctx.Deadline()
-		if err := conn.SetDeadline(deadline); err != nil {
-			return err
-		}
-		if _, err := conn.Write([]byte("AMQP\x00\x00\x09\x01")); err != nil {
-			return err
-		}
-		var frame [3]byte
-		if _, err := io.ReadFull(conn, frame[:]); err != nil {
-			return fmt.Errorf("%s: no broker behind it: %w", address, err)
-		}
-		if frame != [3]byte{1, 0, 0} {
-			return errors.New(address + ": this is not AMQP 0-9-1")
-		}
-		return nil
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,6 +41,9 @@ type Config struct {
 	HAProxy string
 	// Jaeger is the path of a Jaeger binary to use in place of the trace store; see FindJaeger.
 	Jaeger string
+	// Certs is a directory that command certs made, for the names of all processes: with it AMQP, the nodes among each other and
+	// every HTTP API but the trace store's have TLS. "": none has.
+	Certs string
 	// Env is added to the environment of every process.
 	Env []string
 	// Out is told of progress.
@@ -49,6 +53,7 @@ type Config struct {
 // System is the processes, running or not.
 type System struct {
 	cfg       Config
+	client    *http.Client      // that asks whether something is ready
 	rabbit    *rabbitmq.Cluster // the nodes, if that is what they are
 	processes []*process        // in the order of start
 }
@@ -82,7 +87,10 @@ func FindJaeger(getenv func(string) string) string {
 func New(cfg Config) *System {
 	cfg.Out = cmp.Or[io.Writer](cfg.Out, io.Discard)
 	cfg.Broker = cmp.Or(cfg.Broker, Warren)
-	s := &System{cfg: cfg, rabbit: newRabbit(cfg)}
+	s := &System{
+		cfg: cfg, rabbit: newRabbit(cfg),
+		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: cfg.trust()}},
+	}
 	s.processes = append(s.cluster(), s.services()...)
 	for _, p := range s.processes {
 		p.pidFile = filepath.Join(cfg.State, "run", p.name+".pid")

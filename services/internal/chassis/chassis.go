@@ -4,6 +4,7 @@ package chassis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,8 @@ const APIVersion = "1.0.0"
 type Service struct {
 	Core
 	Server *httpserver.Server
+	// Trust is how others are spoken to with TLS; nil as the machine is set up.
+	Trust *tls.Config
 	// Ready are the checks behind /health/ready; add to them before Run.
 	Ready map[string]httpserver.Check
 
@@ -45,6 +48,13 @@ type Service struct {
 // Open connects what a service is made of and brings its database up to date. Nothing listens yet. The caller must Run it.
 func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (_ *Service, err error) {
 	s := &Service{cfg: cfg, Ready: map[string]httpserver.Check{}}
+	serving, err := cfg.serving()
+	if err != nil {
+		return nil, err
+	}
+	if s.Trust, err = cfg.trusting(); err != nil {
+		return nil, err
+	}
 	s.telemetry, err = telemetry.Start(ctx, telemetry.Config{
 		Service: cfg.Service, Getenv: cfg.Getenv, Log: stderr, Level: cfg.LogLevel, Format: cfg.LogFormat,
 	})
@@ -62,7 +72,7 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 			return nil, errors.Join(err, db.Close(), s.telemetry.Shutdown(ctx))
 		}
 	}
-	binder, err := rabbit.New(rabbit.Config{Addresses: s.cfg.AMQP, ConnectionName: cfg.Service, Logger: s.Log})
+	binder, err := rabbit.New(rabbit.Config{Addresses: s.cfg.AMQP, ConnectionName: cfg.Service, TLS: s.Trust, Logger: s.Log})
 	if err != nil {
 		return nil, errors.Join(err, s.DB.Close(), s.telemetry.Shutdown(ctx))
 	}
@@ -70,7 +80,7 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 	s.Ready["broker"] = s.app.Ready
 	s.Ready["database"] = s.DB.Reader.PingContext
 	s.Server = httpserver.New(httpserver.Config{
-		Service: cfg.Service, Version: APIVersion, Address: cfg.Address, TraceBaseURL: cfg.TraceURL, Ready: s.Ready, Logger: s.Log,
+		Service: cfg.Service, Version: APIVersion, Address: cfg.Address, TLS: serving, TraceBaseURL: cfg.TraceURL, Ready: s.Ready, Logger: s.Log,
 		Details: func() any { return s.app.Health() }, Streams: eventStream,
 	})
 	if cfg.Actuator {

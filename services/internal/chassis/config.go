@@ -13,6 +13,10 @@ type Config struct {
 	Service string
 	// Address the HTTP API listens on: <SERVICE>_HTTP.
 	Address string
+	// Cert and Key are PEM files that the HTTP API is served with; none: without TLS. HTTP_TLS_CERT, HTTP_TLS_KEY.
+	Cert, Key string
+	// CA is a PEM file of who signs the certificates of the broker and of other services; none: whom the machine trusts. TLS_CA.
+	CA string
 	// Database is a PostgreSQL URL or the path of an SQLite file: <SERVICE>_DATABASE_URL, with <SERVICE>_DATABASE_PASSWORD, else
 	// <SERVICE>_DATA/<service>.db.
 	Database string
@@ -44,6 +48,9 @@ func Read(e *Env, service, port string) Config {
 	c := Config{
 		Service:   service,
 		Address:   e.Address(prefix+"_HTTP", "127.0.0.1:"+port),
+		Cert:      e.String("HTTP_TLS_CERT", ""),
+		Key:       e.String("HTTP_TLS_KEY", ""),
+		CA:        e.String("TLS_CA", ""),
 		Database:  e.URL(prefix+"_DATABASE_URL", "", "postgres", "postgresql"),
 		AMQP:      e.WithPassword("AMQP_PASSWORD", e.URLs("AMQP_ADDRESSES", DefaultAMQP, "amqp", "amqps")...),
 		Quorum:    e.Bool("QUORUM_QUEUES", true),
@@ -53,6 +60,9 @@ func Read(e *Env, service, port string) Config {
 		TraceURL:  e.URL("TRACE_URL", "http://127.0.0.1:16686", "http", "https"),
 		LogFormat: telemetry.Format(e.OneOf("LOG_FORMAT", string(telemetry.FormatJSON), string(telemetry.FormatBracket))),
 		Getenv:    e.get,
+	}
+	if (c.Cert == "") != (c.Key == "") {
+		e.bad("HTTP_TLS_CERT", c.Cert, "want it together with HTTP_TLS_KEY")
 	}
 	if c.Database != "" {
 		c.Database = e.WithPassword(prefix+"_DATABASE_PASSWORD", c.Database)[0]

@@ -55,13 +55,13 @@ func TestPasswordsFromFiles(t *testing.T) {
 func TestEveryMistakeIsNamed(t *testing.T) {
 	_, err := read(map[string]string{
 		"ORDER_HTTP": "8080", "AMQP_ADDRESSES": "amqp://u:secret@b1,http://b2", "QUORUM_QUEUES": "perhaps", "LOG_LEVEL": "loud", "LOG_FORMAT": "xml",
-		"ORDER_DATABASE_URL": "mysql://u:secret@x", "TRACE_URL": "nowhere", "CONSUMER_ATTEMPTS": "0", "FAILURES": "some",
+		"ORDER_DATABASE_URL": "mysql://u:secret@x", "TRACE_URL": "nowhere", "CONSUMER_ATTEMPTS": "0", "FAILURES": "some", "HTTP_TLS_CERT": "cert.pem",
 	})
 	var usage run.UsageError
 	if !errors.As(err, &usage) {
 		t.Fatalf("%v is no usage error", err)
 	}
-	for _, key := range []string{"ORDER_HTTP", "AMQP_ADDRESSES", "QUORUM_QUEUES", "LOG_LEVEL", "LOG_FORMAT", "ORDER_DATABASE_URL", "TRACE_URL", "CONSUMER_ATTEMPTS", "FAILURES"} {
+	for _, key := range []string{"ORDER_HTTP", "AMQP_ADDRESSES", "QUORUM_QUEUES", "LOG_LEVEL", "LOG_FORMAT", "ORDER_DATABASE_URL", "TRACE_URL", "CONSUMER_ATTEMPTS", "FAILURES", "HTTP_TLS_KEY"} {
 		if !strings.Contains(err.Error(), key) {
 			t.Errorf("%s is not named in: %v", key, err)
 		}

@@ -4,6 +4,7 @@ package page
 
 import (
 	"context"
+	"crypto/tls"
 	"embed"
 	"io/fs"
 	"log/slog"
@@ -27,6 +28,8 @@ type Config struct {
 	Peers map[string]string
 	// Brokers are the addresses of the nodes' management APIs, with the user that may ask.
 	Brokers []string
+	// Trust is how peers and brokers are spoken to with TLS; nil as the machine is set up.
+	Trust *tls.Config
 	// Console and Traces are where people look on.
 	Console, Traces string
 	// Failures of this process; nil when none are allowed, then there is no load either.
@@ -58,7 +61,7 @@ type Page struct {
 // New returns the page.
 func New(cfg Config) *Page {
 	return &Page{
-		cfg: cfg, client: &http.Client{Timeout: askTimeout}, wake: make(chan struct{}, 1), changed: make(chan struct{}),
+		cfg: cfg, client: &http.Client{Timeout: askTimeout, Transport: &http.Transport{TLSClientConfig: cfg.Trust}}, wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		load: load{orders: cfg.Orders, log: cfg.Log},
 	}
 }
