@@ -12,7 +12,7 @@ COMPOSE  ?= docker compose
 PROFILES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo talk certs test e2e fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo talk certs test e2e e2e-compose fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs kubernetes-credentials
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ up: ## Run everything in containers and wait until it is healthy; PROFILES="post
 # With every profile there is: their data go, too.
 down: ## Stop the containers and remove their data
 	$(COMPOSE) -f docker-compose.yml $(patsubst %,-f %,$(wildcard deploy/compose/*.yml)) down --volumes --remove-orphans
+
+kubernetes-credentials: ## Make the passwords that deploy/kustomize/overlays/local needs
+	go run ./services/credentials --dir deploy/kustomize/overlays/local/credentials
 
 logs: ## Follow the containers' logs
 	$(COMPOSE) logs --follow
