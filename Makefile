@@ -7,19 +7,23 @@ N        ?= 2
 CHAOS    ?= 60s
 FAULT    ?= 5m
 SEEDS    ?= 1000
+RATE     ?= 50
+TIME     ?= 30s
+SHAPE    ?= constant
+SOAK     ?= 30m
 ROUNDS   ?= 5
 COMPOSE  ?= docker compose
 PROFILES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build cluster cluster-down node-start node-stop node-kill demo talk certs test e2e e2e-compose fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs kubernetes-credentials
+.PHONY: help build cluster cluster-down node-start node-stop node-kill demo talk load soak certs test e2e e2e-compose fault-run check sim chaos failover bench-vs-rabbitmq bench-binder oracle tools polling interop interop-spring lint fuzz tidy clean up down logs kubernetes-credentials
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build every binary into bin/
 	@mkdir -p bin
-	@for p in broker/cmd/* libs/cmd/* services/order services/payment services/product services/shipment services/demo services/talk; do \
+	@for p in broker/cmd/* libs/cmd/* services/order services/payment services/product services/shipment services/demo services/talk services/load services/soak; do \
 		printf 'building %s\n' $$p; go build -o bin/ ./$$p || exit 1; done
 
 cluster: build ## Start three brokers and the balancer in the background
@@ -74,6 +78,12 @@ lab-check-%: ## Do lab NN, or those of the talk, on a system of its own and comp
 
 talk: build ## The talk's experiments on this broker and on an installed RabbitMQ: one table of what was expected and seen
 	@bin/talk
+
+load: build ## Orders for the running demo at RATE (50) a second for TIME (30s), SHAPE constant or poisson, or STEPS (10x10s,50x30s): percentiles, ledger, .warren/load.html
+	@mkdir -p .warren && bin/load --rate $(RATE) --time $(TIME) --shape $(SHAPE) $(if $(STEPS),--steps $(STEPS)) --report .warren/load.html
+
+soak: build ## A system of its own for SOAK (30m) at RATE orders a second, with a failure every minute; SEED repeats their order
+	@bin/soak --for $(SOAK) --rate $(RATE) $(if $(SEED),--seed $(SEED))
 
 sim: ## Run SEEDS (1000) clusters on simulated machines with every fault there is; SEED is the first
 	go run ./broker/cmd/sim --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))

@@ -12,10 +12,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/warren-mq/warren/libs/httpserver"
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/demo/system"
-	"github.com/warren-mq/warren/services/internal/failure"
 )
 
 const watchInterval = time.Second
@@ -58,22 +56,11 @@ func (upCmd) Run(ctx context.Context, s *system.System) error {
 // until ctx ends.
 func conduct(ctx context.Context, s *system.System) error {
 	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	failures := failure.New(failure.Conductor)
-	server := httpserver.New(httpserver.Config{Service: failure.Conductor, Address: s.ConductorAddress(), Logger: log})
-	failure.Routes(server.API, failures)
-	conductor := system.Conductor{System: s, Failures: failures, Log: log}
-	return run.Components(ctx, log,
-		run.Component{Name: "address", Start: server.Start},
-		run.Component{Name: "conductor", Run: conductor.Run},
-		run.Component{Name: "tending", Run: func(ctx context.Context) error {
-			return s.Tend(ctx, func(name string) { fmt.Fprintf(os.Stdout, "%s  %s has died and is started again\n", clock(), name) })
-		}},
+	return s.Conduct(ctx, log, func(name string) { fmt.Fprintf(os.Stdout, "%s  %s has died and is started again\n", clock(), name) },
 		run.Component{Name: "watch", Run: func(ctx context.Context) error {
 			watch(ctx, s)
 			return nil
-		}},
-		run.Component{Name: "http", Run: server.Run},
-	)
+		}})
 }
 
 // signals returns a context that ends with the first signal, and one that ends with the second: whoever is in a hurry gets the

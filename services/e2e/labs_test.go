@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/warren-mq/warren/libs/httpserver"
-	components "github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/demo/system"
 	"github.com/warren-mq/warren/services/internal/failure"
 )
@@ -125,20 +123,9 @@ func (r run) settled(t *testing.T) {
 // conduct runs what the demo runs beside its processes, until the test ends.
 func conduct(t *testing.T, r run) {
 	t.Helper()
-	log, failures := slog.New(slog.DiscardHandler), failure.New(failure.Conductor)
-	server := httpserver.New(httpserver.Config{Service: failure.Conductor, Address: r.ConductorAddress(), Logger: log})
-	failure.Routes(server.API, failures)
-	conductor := system.Conductor{System: r.System, Failures: failures, Log: log}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() {
-		ended <- components.Components(ctx, log,
-			components.Component{Name: "address", Start: server.Start},
-			components.Component{Name: "conductor", Run: conductor.Run},
-			components.Component{Name: "tending", Run: func(ctx context.Context) error { return r.Tend(ctx, func(string) {}) }},
-			components.Component{Name: "http", Run: server.Run},
-		)
-	}()
+	go func() { ended <- r.Conduct(ctx, slog.New(slog.DiscardHandler), func(string) {}) }()
 	t.Cleanup(func() { // before the system goes down
 		stop()
 		if err := <-ended; err != nil {

@@ -190,6 +190,16 @@ func (s *System) Start(ctx context.Context, fresh bool, names ...string) error {
 	return nil
 }
 
+// Ready waits until everything can be used.
+func (s *System) Ready(ctx context.Context) error {
+	for _, p := range s.processes {
+		if err := poll(ctx, p.ready); err != nil {
+			return fmt.Errorf("%s is not ready: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
 // Restart stops a process and starts it again, with settings added to its environment for this once.
 func (s *System) Restart(ctx context.Context, name string, env ...string) error {
 	if err := s.Stop(ctx, name); err != nil {

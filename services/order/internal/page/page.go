@@ -83,6 +83,7 @@ func (p *Page) Routes(r chi.Router) {
 		r.Get(path, page)
 	}
 	r.Get("/page/events", p.events)
+	r.Get("/page/ledger", p.ledger)
 	r.Put("/page/failures/{at}/{kind}", p.turn)
 	r.Delete("/page/failures/{at}/{kind}", p.turn)
 	r.Put("/page/load", p.setLoad)

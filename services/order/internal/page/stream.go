@@ -89,6 +89,18 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// ledger answers with the account of all orders.
+func (p *Page) ledger(w http.ResponseWriter, r *http.Request) {
+	l, err := p.cfg.Orders.Ledger(r.Context())
+	if err != nil {
+		p.cfg.Log.WarnContext(r.Context(), "ledger", "error", err)
+		httpserver.WriteProblem(w, http.StatusInternalServerError, "the orders cannot be counted now")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(l) // who asked may have gone
+}
+
 // turn passes a switch on to the process that has it.
 func (p *Page) turn(w http.ResponseWriter, r *http.Request) {
 	at, kind := chi.URLParam(r, "at"), failure.Kind(chi.URLParam(r, "kind"))
