@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/warren-mq/warren/broker/internal/sim/task"
 )
@@ -76,6 +77,11 @@ func (l *ledger) take(now int64, b []byte) {
 		l.done++
 		return
 	case task.Lost:
+		return
+	case task.Silent:
+		if time.Duration(now) > finishAt+answerWithin {
+			l.violation("%s had no answer for %d messages in %s, %s after the last fault", r.Publisher, r.Number, r.Queue, time.Duration(now)-finishAt)
+		}
 		return
 	}
 	k := messageKey{r.Queue, r.Publisher, r.Number}

@@ -29,6 +29,7 @@ const (
 	restartAfter = 500 * time.Millisecond  // of a node that ended by itself
 	quietAfter   = 1500 * time.Millisecond // without deliveries
 	stuckAfter   = 60 * time.Second        // after the last fault
+	answerWithin = 10 * time.Second        // after the last fault, of whatever is published
 	auditTime    = time.Minute
 	lookInterval = 500 * time.Millisecond
 )

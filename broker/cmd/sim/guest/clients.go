@@ -180,6 +180,9 @@ func (c *clients) publish(q task.Queue) error {
 			case <-pause.C:
 				paused = false
 			case <-patience.C:
+				if len(waiting) > 0 {
+					tell(task.Record{Kind: task.Silent, Queue: q.Name, Publisher: name, Number: len(waiting)})
+				}
 				return errors.New("no confirms")
 			}
 		}

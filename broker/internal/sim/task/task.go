@@ -66,6 +66,7 @@ const (
 	Returned  Kind = "returned" // requeued
 	Lost      Kind = "lost"     // the consumer's connection is gone, with all that it held
 	Done      Kind = "done"     // a publisher's last message is confirmed
+	Silent    Kind = "silent"   // a publisher gives its connection up: nothing it published was answered
 	Listed    Kind = "listed"   // an auditor's view of one node
 )
 
