@@ -253,7 +253,7 @@ func (l *ledger) breakThings(ctx context.Context, r run, members []*stream.App, 
 			err = errors.Join(err, r.Start(run, false, system.Balancer))
 		case 2:
 			n.proxyStopped++
-			err = r.Restart(run, system.Balancer)
+			err = r.Restart(run, system.Balancer, false)
 		case 3:
 			n.left++
 			i := rnd.IntN(len(members))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/warren-mq/warren/services/demo/system"
+	"github.com/warren-mq/warren/services/internal/failure"
 	"github.com/warren-mq/warren/services/internal/tracecheck"
 )
 
@@ -18,12 +20,15 @@ const composeOrders = 20
 // TestCompose brings the containers up as people do, with each profile, and orders something. Between two halves of the orders a broker
 // is killed.
 func TestCompose(t *testing.T) {
-	for _, profile := range []string{"default", "postgres", "rabbitmq", "tls", "observability"} {
+	for _, profile := range []string{"default", "postgres", "rabbitmq", "tls", "chaos", "observability"} {
 		t.Run(profile, func(t *testing.T) {
 			s := composed(t, profile)
 			s.firstTrace()
 			s.hardened()
 			t.Logf("%s: %d containers use %d MB", profile, len(s.containers()), s.memory()>>20)
+			if profile == "chaos" {
+				s.leaderKilledByItsAgent()
+			}
 			s.ordersWithoutABroker()
 			s.strangersStayOut()
 		})
@@ -106,6 +111,36 @@ func (s stack) ordersWithoutABroker() {
 	s.t.Logf("%d orders with a broker killed between them: %v", composeOrders, countEnds(orders))
 	if out, err := s.compose(s.t.Context(), engineTimeout, "up", "--wait", "--no-deps", "--no-recreate", system.BrokerName(2)); err != nil {
 		s.t.Errorf("the broker does not come back: %v\n%s", err, out)
+	}
+}
+
+// leaderKilledByItsAgent: the switch kills the broker that leads, and an order comes to its end all the same.
+func (s stack) leaderKilledByItsAgent() {
+	s.t.Helper()
+	url := s.ConductorURL() + failure.Path
+	if _, err := call(s.t.Context(), http.MethodPut, url+"/"+string(failure.LeaderKilled), failure.Turn{Seconds: 20}, nil); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, time.Minute, func() error {
+		var l failure.List
+		if _, err := call(s.t.Context(), http.MethodGet, url, nil, &l); err != nil {
+			return err
+		}
+		for _, x := range l.Items {
+			if x.Kind == failure.LeaderKilled && x.Hits > 0 {
+				return nil
+			}
+		}
+		return errors.New("nobody was killed")
+	})
+	orders := make([]order, 1)
+	if err := s.placeOne(s.t.Context(), 2, &orders[0]); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, endPatience, s.ended(orders, 1))
+	// The switch runs out, and the node comes back.
+	if out, err := s.compose(s.t.Context(), engineTimeout, "up", "--wait", "--no-recreate"); err != nil {
+		s.t.Errorf("a broker does not come back: %v\n%s", err, out)
 	}
 }
 

@@ -15,7 +15,7 @@ func (s *System) Conduct(ctx context.Context, log *slog.Logger, told func(name s
 	failures := failure.New(failure.Conductor)
 	server := httpserver.New(httpserver.Config{Service: failure.Conductor, Address: s.ConductorAddress(), Logger: log})
 	failure.Routes(server.API, failures)
-	conductor := Conductor{System: s, Failures: failures, Log: log}
+	conductor := Conductor{Brokers: s, Failures: failures, Log: log}
 	parts := []run.Component{
 		{Name: "address", Start: server.Start},
 		{Name: "conductor", Run: conductor.Run},

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/warren-mq/warren/services/events"
@@ -16,9 +16,25 @@ import (
 
 const conductorLook = 100 * time.Millisecond // how often the switches are looked at: a time may run out
 
+// Brokers are the nodes to whom something can be done, by their names.
+type Brokers interface {
+	// Kill ends nodes as a power cut would; Start starts them and waits until they can be used.
+	Kill(ctx context.Context, names ...string) error
+	Start(ctx context.Context, fresh bool, names ...string) error
+	// Restart stops a node and starts it again, with less memory than it needs if it is to starve.
+	Restart(ctx context.Context, name string, starve bool) error
+	// Freeze stops a node where it is, as if its machine were cut off; Thaw lets it go on.
+	Freeze(name string) error
+	Thaw(name string) error
+	// Leader is the node that leads a queue.
+	Leader(ctx context.Context, queue string) (string, error)
+}
+
+var _ Brokers = (*System)(nil)
+
 // Conductor makes the failures that happen to brokers, and ends them.
 type Conductor struct {
-	System   *System
+	Brokers  Brokers
 	Failures *failure.Set
 	Log      *slog.Logger
 
@@ -51,15 +67,15 @@ func (c *Conductor) follow(ctx context.Context) error {
 func (c *Conductor) kill(ctx context.Context) (err error) {
 	switch _, on := c.Failures.Value(failure.LeaderKilled); {
 	case on && c.killed == "":
-		leader, err := c.leader(ctx, events.OrderPlaced{}.Destination()+"."+events.GroupPayment)
+		leader, err := c.Brokers.Leader(ctx, events.OrderPlaced{}.Destination()+"."+events.GroupPayment)
 		if err != nil {
 			return err
 		}
 		c.killed = leader
 		c.Failures.Hit(failure.LeaderKilled)
-		return c.System.Kill(ctx, leader)
+		return c.Brokers.Kill(ctx, leader)
 	case !on && c.killed != "":
-		err = c.System.Start(ctx, false, c.killed)
+		err = c.Brokers.Start(ctx, false, c.killed)
 		c.killed = ""
 	}
 	return err
@@ -74,7 +90,7 @@ func (c *Conductor) partition() error {
 			return err
 		}
 		for i := Nodes; i > Nodes-int(n); i-- {
-			if err := c.System.Freeze(BrokerName(i)); err != nil {
+			if err := c.Brokers.Freeze(BrokerName(i)); err != nil {
 				return err
 			}
 			c.frozen = append(c.frozen, BrokerName(i))
@@ -88,7 +104,7 @@ func (c *Conductor) partition() error {
 
 func (c *Conductor) thaw() (err error) {
 	for _, name := range c.frozen {
-		err = errors.Join(err, c.System.Thaw(name))
+		err = errors.Join(err, c.Brokers.Thaw(name))
 	}
 	c.frozen = nil
 	return err
@@ -105,7 +121,7 @@ func (c *Conductor) roll(ctx context.Context) error {
 	}
 	c.restarted = true
 	for i := range Nodes {
-		if err := c.System.Restart(ctx, BrokerName(i+1)); err != nil {
+		if err := c.Brokers.Restart(ctx, BrokerName(i+1), false); err != nil {
 			return err
 		}
 		c.Failures.Hit(failure.RollingRestart)
@@ -119,20 +135,30 @@ func (c *Conductor) alarm(ctx context.Context) (err error) {
 	case on && c.alarmed == "":
 		c.alarmed = BrokerName(Nodes)
 		c.Failures.Hit(failure.Alarm)
-		return c.System.Restart(ctx, c.alarmed, c.System.memoryAlarm())
+		return c.Brokers.Restart(ctx, c.alarmed, true)
 	case !on && c.alarmed != "":
-		err = c.System.Restart(ctx, c.alarmed)
+		err = c.Brokers.Restart(ctx, c.alarmed, false)
 		c.alarmed = ""
 	}
 	return err
 }
 
-// leader asks the nodes in turn who leads a queue.
-func (c *Conductor) leader(ctx context.Context, queue string) (string, error) {
-	var errs []error
+// Leader implements Brokers.
+func (s *System) Leader(ctx context.Context, queue string) (string, error) {
+	urls := make([]string, 0, Nodes)
 	for n := 1; n <= Nodes; n++ {
-		name, err := c.askLeader(ctx, c.System.ManagementURL(n)+"/api/queues/%2F/"+queue)
-		if err == nil && slices.Contains(c.System.Cluster(), name) {
+		urls = append(urls, strings.Replace(s.ManagementURL(n), "//", "//guest:guest@", 1))
+	}
+	name, err := Leader(ctx, s.client, urls, queue)
+	return s.NodeName(name), err
+}
+
+// Leader asks management APIs in turn who leads a queue of virtual host /. Their addresses hold user and password.
+func Leader(ctx context.Context, client *http.Client, management []string, queue string) (string, error) {
+	var errs []error
+	for _, base := range management {
+		name, err := askLeader(ctx, client, base+"/api/queues/%2F/"+queue)
+		if err == nil && name != "" {
 			return name, nil
 		}
 		errs = append(errs, err)
@@ -140,24 +166,23 @@ func (c *Conductor) leader(ctx context.Context, queue string) (string, error) {
 	return "", fmt.Errorf("no node knows who leads %s: %w", queue, errors.Join(errs...))
 }
 
-func (c *Conductor) askLeader(ctx context.Context, url string) (string, error) {
+func askLeader(ctx context.Context, client *http.Client, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	req.SetBasicAuth("guest", "guest")
-	resp, err := c.System.client.Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var q struct{ Leader string }
 	if err := json.NewDecoder(resp.Body).Decode(&q); err != nil {
-		return "", fmt.Errorf("%s: %s: %w", url, resp.Status, err)
+		return "", fmt.Errorf("%s: %s: %w", req.URL.Redacted(), resp.Status, err)
 	}
-	return c.System.NodeName(q.Leader), nil
+	return q.Leader, nil
 }
 
 // Tend starts services again that ended by themselves, as a container engine would, until ctx ends. told is called for each.

@@ -200,10 +200,14 @@ func (s *System) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Restart stops a process and starts it again, with settings added to its environment for this once.
-func (s *System) Restart(ctx context.Context, name string, env ...string) error {
+// Restart implements Brokers, for any process.
+func (s *System) Restart(ctx context.Context, name string, starve bool) error {
 	if err := s.Stop(ctx, name); err != nil {
 		return err
+	}
+	var env []string
+	if starve {
+		env = append(env, s.memoryAlarm())
 	}
 	if err := s.process(name).start(false, env...); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/warren-mq/warren/services/events"
+	"github.com/warren-mq/warren/services/internal/failure"
 	"github.com/warren-mq/warren/services/internal/saga"
 )
 
@@ -44,9 +45,11 @@ func Ensure(dir string) error {
 	if _, err := secret(dir, ClusterSecretFile); err != nil {
 		return err
 	}
-	// The page is order's, and asks the brokers.
-	if err := write(filepath.Join(dir, events.GroupOrder, Observer), []byte(passwords[Observer]+"\n")); err != nil {
-		return err
+	// The page is order's, and asks the brokers; so does who is to kill the one that leads.
+	for _, reader := range []string{events.GroupOrder, failure.Conductor} {
+		if err := write(filepath.Join(dir, reader, Observer), []byte(passwords[Observer]+"\n")); err != nil {
+			return err
+		}
 	}
 	text, err := Definitions(func(user string) string { return passwords[user] })
 	if err != nil {

@@ -62,7 +62,7 @@ func Read(e *Env, service, port string) Config {
 		Getenv:    e.get,
 	}
 	if (c.Cert == "") != (c.Key == "") {
-		e.bad("HTTP_TLS_CERT", c.Cert, "want it together with HTTP_TLS_KEY")
+		e.Bad("HTTP_TLS_CERT", c.Cert, "want it together with HTTP_TLS_KEY")
 	}
 	if c.Database != "" {
 		c.Database = e.WithPassword(prefix+"_DATABASE_PASSWORD", c.Database)[0]

@@ -31,7 +31,8 @@ func (e *Env) Err() error {
 	return nil
 }
 
-func (e *Env) bad(key, value, want string) {
+// Bad notes that a key's value cannot be used, and what is wanted.
+func (e *Env) Bad(key, value, want string) {
 	e.errs = append(e.errs, fmt.Errorf("%s=%q: %s", key, value, want))
 }
 
@@ -51,7 +52,7 @@ func (e *Env) Address(key, def string) string {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		e.bad(key, v, "want host:port, like 127.0.0.1:8080 or :8080")
+		e.Bad(key, v, "want host:port, like 127.0.0.1:8080 or :8080")
 	}
 	return v
 }
@@ -152,7 +153,7 @@ func (e *Env) OneOf(key string, allowed ...string) string {
 			return v
 		}
 	}
-	e.bad(key, v, "want one of "+strings.Join(allowed, ", "))
+	e.Bad(key, v, "want one of "+strings.Join(allowed, ", "))
 	return v
 }
 
@@ -161,7 +162,7 @@ func (e *Env) Bool(key string, def bool) bool {
 	v := e.String(key, strconv.FormatBool(def))
 	b, err := strconv.ParseBool(v)
 	if err != nil {
-		e.bad(key, v, "want true or false")
+		e.Bad(key, v, "want true or false")
 	}
 	return b
 }
@@ -171,7 +172,7 @@ func (e *Env) Int(key string, def, low, high int) int {
 	v := e.String(key, strconv.Itoa(def))
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low || n > high {
-		e.bad(key, v, fmt.Sprintf("want a number from %d to %d", low, high))
+		e.Bad(key, v, fmt.Sprintf("want a number from %d to %d", low, high))
 	}
 	return n
 }
@@ -181,7 +182,7 @@ func (e *Env) Duration(key string, def time.Duration) time.Duration {
 	v := e.String(key, def.String())
 	d, err := time.ParseDuration(v)
 	if err != nil || d < 0 {
-		e.bad(key, v, "want a duration, like 500ms or 2s")
+		e.Bad(key, v, "want a duration, like 500ms or 2s")
 	}
 	return d
 }
