@@ -18,7 +18,7 @@ type cli struct {
 	Dir    string        `help:"Directory of the certificates: ca.pem, ca-key.pem, and for each name a directory with cert.pem, key.pem and ca.pem." default:".warren/certs" env:"WARREN_CERTS" type:"path"`
 	Lasts  time.Duration `help:"How long they are good." default:"2160h"`
 	Export bool          `help:"Print the authority's certificate and make nothing."`
-	Names  []string      `arg:"" optional:"" help:"Hosts to make certificates for, each good for localhost, too."`
+	Names  []string      `arg:"" optional:"" sep:"none" placeholder:"NAME[,ALIAS...]" help:"Hosts to make certificates for, each good for its other names, such as a proxy's before it, and for localhost."`
 }
 
 // errUsage marks what the caller can mend in the command line.

@@ -18,6 +18,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -49,12 +51,12 @@ func ensure(dir string, names []string, now time.Time, lasts time.Duration) erro
 	if lasts < lastsMin {
 		return fmt.Errorf("%w: --lasts is %s, want at least %s", errUsage, lasts, lastsMin)
 	}
-	for _, n := range names {
-		if !hostname.MatchString(n) {
+	for _, n := range strings.Split(strings.Join(names, ","), ",") {
+		if !hostname.MatchString(n) && len(names) > 0 {
 			return fmt.Errorf("%w: %q is no host's name: small letters, digits, dots and dashes", errUsage, n)
 		}
 	}
-	ca, err := load(filepath.Join(dir, authorityFile), filepath.Join(dir, authorityKey), now, lasts, nil)
+	ca, err := load(filepath.Join(dir, authorityFile), filepath.Join(dir, authorityKey), now, lasts)
 	if err != nil {
 		if ca, err = authority(now, lasts); err != nil {
 			return err
@@ -63,12 +65,14 @@ func ensure(dir string, names []string, now time.Time, lasts time.Duration) erro
 			return err
 		}
 	}
-	for _, n := range names {
+	for _, name := range names {
+		hosts := strings.Split(name, ",")
+		n := hosts[0]
 		cert, key := filepath.Join(dir, n, certFile), filepath.Join(dir, n, keyFile)
-		if _, err := load(cert, key, now, lasts, ca.cert); err == nil {
+		if old, err := load(cert, key, now, lasts); err == nil && old.serves(hosts, ca.cert) {
 			continue
 		}
-		leaf, err := sign(ca, n, now, lasts)
+		leaf, err := sign(ca, hosts, now, lasts)
 		if err != nil {
 			return err
 		}
@@ -83,8 +87,8 @@ func ensure(dir string, names []string, now time.Time, lasts time.Duration) erro
 	return nil
 }
 
-// load reads what is there. It fails unless it is good for a while, and signed by the authority if one is given.
-func load(cert, key string, now time.Time, lasts time.Duration, signer *x509.Certificate) (pair, error) {
+// load reads what is there. It fails unless it is good for a while.
+func load(cert, key string, now time.Time, lasts time.Duration) (pair, error) {
 	both, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		return pair{}, err
@@ -95,10 +99,18 @@ func load(cert, key string, now time.Time, lasts time.Duration, signer *x509.Cer
 		return pair{}, errors.New("not a key of ours")
 	case both.Leaf.NotAfter.Before(now.Add(lasts / renewShare)):
 		return pair{}, errors.New("it ends soon")
-	case signer != nil && both.Leaf.CheckSignatureFrom(signer) != nil:
-		return pair{}, errors.New("another authority signed it")
 	}
 	return pair{both.Leaf, private}, nil
+}
+
+// serves says whether it is good for all of the hosts, and signed by the authority.
+func (p pair) serves(hosts []string, signer *x509.Certificate) bool {
+	for _, h := range hosts {
+		if p.cert.VerifyHostname(h) != nil {
+			return false
+		}
+	}
+	return p.cert.CheckSignatureFrom(signer) == nil
 }
 
 // authority makes one.
@@ -110,11 +122,11 @@ func authority(now time.Time, lasts time.Duration) (pair, error) {
 	return certify(t, nil)
 }
 
-// sign makes a certificate for a host, which is a server to some and a client to others.
-func sign(ca pair, name string, now time.Time, lasts time.Duration) (pair, error) {
+// sign makes a certificate for a host by its names, which is a server to some and a client to others.
+func sign(ca pair, hosts []string, now time.Time, lasts time.Duration) (pair, error) {
 	t := &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-clockSlack), NotAfter: now.Add(lasts), BasicConstraintsValid: true,
-		DNSNames: []string{name, "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		Subject: pkix.Name{CommonName: hosts[0]}, NotBefore: now.Add(-clockSlack), NotAfter: now.Add(lasts), BasicConstraintsValid: true,
+		DNSNames: append(slices.Clone(hosts), "localhost"), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	return certify(t, &ca)

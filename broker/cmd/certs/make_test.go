@@ -50,6 +50,10 @@ func TestEnsure(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, authorityKey)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the authority's key: %v %v", info, err)
 	}
+	if err := ensure(dir, []string{"order,shop"}, now, month); err != nil {
+		t.Fatal(err)
+	}
+	leaf(t, dir, "order", "shop", now)
 	if err := ensure(dir, []string{"broker-1"}, now.Add(month/3), month); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +70,7 @@ func TestEnsure(t *testing.T) {
 
 func TestWrongUse(t *testing.T) {
 	for args, want := range map[string]string{
-		"../other": "is no host's name", "--lasts 1m a": "want at least", "--export": "no authority", "--what": "unknown flag",
+		"../other": "is no host's name", "a,B": "is no host's name", "--lasts 1m a": "want at least", "--export": "no authority", "--what": "unknown flag",
 	} {
 		var out bytes.Buffer
 		code := run(append(strings.Fields(args), "--dir", t.TempDir()), &out, &out)
