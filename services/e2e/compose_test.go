@@ -20,7 +20,7 @@ const composeOrders = 20
 // TestCompose brings the containers up as people do, with each profile, and orders something. Between two halves of the orders a broker
 // is killed.
 func TestCompose(t *testing.T) {
-	for _, profile := range []string{"default", "postgres", "rabbitmq", "tls", "chaos", "observability"} {
+	for _, profile := range []string{"default", "postgres", "rabbitmq", "tls", "chaos", "load", "observability"} {
 		t.Run(profile, func(t *testing.T) {
 			s := composed(t, profile)
 			s.firstTrace()
