@@ -116,8 +116,11 @@ func try(ctx context.Context, bin string, b system.Broker, t *table, stderr io.W
 		}
 		t.saw(e, b, seen)
 		fmt.Fprintf(stderr, "%s: slides %s: %s: %s (%.1f s)\n", b, e.slides, e.what, seen, time.Since(begin).Seconds())
-		if err := s.repair(ctx); err != nil {
-			return err
+		again, cancel := context.WithTimeout(ctx, experimentTimeout)
+		err = s.repair(again)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("the nodes do not come back: %w", err)
 		}
 	}
 	return nil
