@@ -1,6 +1,6 @@
 # Everything that is done to this repository is a target; `make` alone lists them.
 
-MODULES  := broker libs libs/bench services services/e2e
+MODULES  := broker broker/interop/grafana libs libs/bench services services/e2e
 PATTERN  := $(addprefix ./,$(addsuffix /...,broker libs services))
 FUZZTIME ?= 30s
 N        ?= 2
@@ -100,8 +100,9 @@ bench-vs-rabbitmq: build ## Measure this broker and an installed RabbitMQ side b
 oracle: ## Compare the recorded conversations with a real RabbitMQ (ORACLE_URL, ORACLE_HTTP; else rabbitmq-server), and ours with them
 	broker/interop/oracle.sh
 
-tools: ## rabbit-hole's own suite (fetched when it runs) and rabbitmqadmin against one node: what passed, what does not apply and why
+tools: ## rabbit-hole's suite, rabbitmqadmin, RabbitMQ's Grafana dashboards and alerts (fetched when it runs): what passed, what does not apply and why
 	go test -count=1 -tags interop -run 'RabbitHole|Rabbitmqadmin' -timeout 12m -v ./broker/interop
+	cd broker/interop/grafana && GOWORK=off go test -count=1 -timeout 5m -v .
 
 polling: build ## What tools cost that watch 10,000 queues and 2,000 connections: rates and latencies with and without them, in ROUNDS (5)
 	@bin/versus polling --rounds $(ROUNDS)

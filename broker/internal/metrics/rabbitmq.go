@@ -88,33 +88,39 @@ func (x *collector) totals(queues []node.QueueStatus) {
 	x.counter("rabbitmq_global_messages_dead_lettered_confirmed_total", "Messages dead-lettered, whose copies are stored", dead, "queue_type", "all", "dead_letter_strategy", "confirmed")
 }
 
-// global are the counters of all channels of the node.
+// global are the counters of all channels of the node: under the names that RabbitMQ has for
+// them since 3.9, and without a label under those from before, which its alerting rules and
+// older dashboards ask for.
 func (x *collector) global() {
 	t := x.n.Totals()
 	for _, c := range []struct {
-		name, help string
-		n          uint64
+		name, before, help string
+		n                  uint64
 	}{
-		{"received", "Messages received from publishers", t[node.StatPublish]},
-		{"received_confirm", "Those that wait for a confirm", t[node.StatPublishConfirm]},
-		{"confirmed", "Messages confirmed to publishers", t[node.StatConfirm]},
-		{"routed", "Messages that went to a queue", t[node.StatPublish] - min(t[node.StatReturn]+t[node.StatDrop], t[node.StatPublish])},
-		{"unroutable_returned", "Messages that went nowhere and were returned", t[node.StatReturn]},
-		{"unroutable_dropped", "Messages that went nowhere and were dropped", t[node.StatDrop]},
-		{"delivered", "Messages delivered", t[node.StatDeliver] + t[node.StatDeliverNoAck] + t[node.StatGet] + t[node.StatGetNoAck]},
-		{"delivered_consume_manual_ack", "To consumers that acknowledge", t[node.StatDeliver]},
-		{"delivered_consume_auto_ack", "To consumers that do not", t[node.StatDeliverNoAck]},
-		{"delivered_get_manual_ack", "Fetched, to be acknowledged", t[node.StatGet]},
-		{"delivered_get_auto_ack", "Fetched, not to be acknowledged", t[node.StatGetNoAck]},
-		{"redelivered", "Of all deliveries, those that are not the first", t[node.StatRedeliver]},
-		{"acknowledged", "Messages acknowledged", t[node.StatAck]},
-		{"get_empty", "Fetches that found nothing", t[node.StatGetEmpty]},
+		{"received", "channel_messages_published", "Messages received from publishers", t[node.StatPublish]},
+		{"received_confirm", "", "Those that wait for a confirm", t[node.StatPublishConfirm]},
+		{"confirmed", "channel_messages_confirmed", "Messages confirmed to publishers", t[node.StatConfirm]},
+		{"routed", "queue_messages_published", "Messages that went to a queue", t[node.StatPublish] - min(t[node.StatReturn]+t[node.StatDrop], t[node.StatPublish])},
+		{"unroutable_returned", "channel_messages_unroutable_returned", "Messages that went nowhere and were returned", t[node.StatReturn]},
+		{"unroutable_dropped", "channel_messages_unroutable_dropped", "Messages that went nowhere and were dropped", t[node.StatDrop]},
+		{"delivered", "", "Messages delivered", t[node.StatDeliver] + t[node.StatDeliverNoAck] + t[node.StatGet] + t[node.StatGetNoAck]},
+		{"delivered_consume_manual_ack", "channel_messages_delivered_ack", "To consumers that acknowledge", t[node.StatDeliver]},
+		{"delivered_consume_auto_ack", "channel_messages_delivered", "To consumers that do not", t[node.StatDeliverNoAck]},
+		{"delivered_get_manual_ack", "channel_get_ack", "Fetched, to be acknowledged", t[node.StatGet]},
+		{"delivered_get_auto_ack", "channel_get", "Fetched, not to be acknowledged", t[node.StatGetNoAck]},
+		{"redelivered", "channel_messages_redelivered", "Of all deliveries, those that are not the first", t[node.StatRedeliver]},
+		{"acknowledged", "channel_messages_acked", "Messages acknowledged", t[node.StatAck]},
+		{"get_empty", "channel_get_empty", "Fetches that found nothing", t[node.StatGetEmpty]},
 	} {
 		x.counter("rabbitmq_global_messages_"+c.name+"_total", c.help, c.n, "protocol", "amqp091")
+		if c.before != "" {
+			x.counter("rabbitmq_"+c.before+"_total", c.help, c.n)
+		}
 	}
 	publishers, consumers := x.n.Activity()
 	x.gauge("rabbitmq_global_publishers", "Channels that have published", float64(publishers), "protocol", "amqp091")
 	x.gauge("rabbitmq_global_consumers", "Consumers of clients of this node", float64(consumers), "protocol", "amqp091")
+	x.gauge("rabbitmq_channel_consumers", "Consumers of clients of this node", float64(consumers))
 }
 
 // machine is what the process uses.
