@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,7 @@ type config struct {
 	Bin    string        `help:"Directory of the programs broker, balancer and perf; default: this program's." type:"path"`
 	Rounds int           `help:"Rounds; each runs every row once on every cluster." default:"5"`
 	Time   time.Duration `help:"How long each run lasts." default:"4s"`
-	Rows   []string      `help:"Rows, by the beginning of their names; default: all."`
+	Rows   []string      `help:"Rows whose names begin so, whose commas are part of them; may be given again; default: all." sep:"none" placeholder:"NAME"`
 }
 
 const roundsMax = 100
@@ -99,15 +100,15 @@ type beside struct {
 
 // run starts the clusters, runs all rows and prints the table.
 func (c *beside) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	rows, err := c.rows(allRows)
+	if err != nil {
+		return err
+	}
 	dir, cleanUp, err := c.prepare()
 	if err != nil {
 		return err
 	}
 	defer cleanUp()
-	rows := c.rows(allRows)
-	if len(rows) == 0 {
-		return fmt.Errorf("no row begins with any of %q", c.Rows)
-	}
 	var clusters []*cluster
 	defer func() {
 		for _, cl := range clusters {
@@ -156,16 +157,21 @@ func (c *beside) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 	return nil
 }
 
-// rows picks the rows that were asked for.
-func (c *config) rows(all []row) []row {
+// rows picks the rows that were asked for, in their order. It fails if a name begins none.
+func (c *config) rows(all []row) ([]row, error) {
 	if len(c.Rows) == 0 {
-		return all
+		return all, nil
 	}
-	var out []row
+	var names []string
 	for _, r := range all {
-		if slices.ContainsFunc(c.Rows, func(p string) bool { return strings.HasPrefix(r.name, p) }) {
-			out = append(out, r)
+		names = append(names, strconv.Quote(r.name))
+	}
+	for _, prefix := range c.Rows {
+		if !slices.ContainsFunc(all, func(r row) bool { return strings.HasPrefix(r.name, prefix) }) {
+			return nil, fmt.Errorf("no row begins with %q; there are %s", prefix, strings.Join(names, ", "))
 		}
 	}
-	return out
+	return slices.DeleteFunc(slices.Clone(all), func(r row) bool {
+		return !slices.ContainsFunc(c.Rows, func(prefix string) bool { return strings.HasPrefix(r.name, prefix) })
+	}), nil
 }

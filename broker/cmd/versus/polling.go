@@ -64,6 +64,10 @@ var pollingRows = []row{
 
 // run starts the cluster, fills it, and measures in rounds.
 func (p *polling) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	rows, err := p.rows(pollingRows)
+	if err != nil {
+		return err
+	}
 	dir, cleanUp, err := p.prepare()
 	if err != nil {
 		return err
@@ -90,7 +94,6 @@ func (p *polling) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 	fmt.Fprintf(stderr, "%d queues and %d connections after %s\n", p.Queues, len(conns), time.Since(began).Round(time.Second))
 	asked := &latencies{of: map[string][]time.Duration{}, errs: map[string]int{}}
 	t := table{}
-	rows := p.rows(pollingRows)
 	for round := range p.Rounds {
 		for _, r := range rows {
 			for _, watched := range [2]bool{round%2 == 0, round%2 != 0} { // who is first changes

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"github.com/alecthomas/kong"
 )
 
 func TestTable(t *testing.T) {
@@ -29,11 +31,34 @@ func TestTable(t *testing.T) {
 }
 
 func TestRows(t *testing.T) {
-	if got := (&config{}).rows(allRows); len(got) != len(allRows) {
-		t.Errorf("%d rows, want all %d", len(got), len(allRows))
+	pick := func(args ...string) ([]row, error) {
+		var c cli
+		k, err := kong.New(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.Parse(append([]string{"beside"}, args...)); err != nil {
+			t.Fatal(err)
+		}
+		return c.Beside.rows(allRows)
 	}
-	if got := (&config{Rows: []string{"window", "durable, 1 "}}).rows(allRows); len(got) != 2 {
-		t.Errorf("%d rows, want 2", len(got))
+	for _, c := range []struct {
+		args []string
+		want int
+	}{
+		{nil, len(allRows)},
+		{[]string{"--rows", "window", "--rows=durable, 1 "}, 2},
+		// Their commas are part of them: each is the beginning of one name.
+		{[]string{"--rows=replicated, 100 B"}, 1},
+		{[]string{"--rows=replicated, 10 queues, 100 B"}, 1},
+		{[]string{"--rows=confirm p99 at 1,000/s"}, 1},
+	} {
+		if got, err := pick(c.args...); err != nil || len(got) != c.want {
+			t.Errorf("%q: %d rows, %v, want %d", c.args, len(got), err, c.want)
+		}
+	}
+	if got, err := pick("--rows=window", "--rows=windows"); err == nil || !strings.Contains(err.Error(), `no row begins with "windows"; there are "replicated, 100 B", `) {
+		t.Errorf("rows %v, %v", got, err)
 	}
 	if len(allRows[0].args) == 0 || allRows[0].args[len(allRows[0].args)-1] != "100" || allRows[1].args[len(allRows[1].args)-1] != "1024" {
 		t.Error("rows share their arguments")
