@@ -144,6 +144,9 @@ func (r run) doLab(t *testing.T, file string) {
 	if r.broker == system.RabbitMQ && strings.Contains(text, "brokerctl ") {
 		t.Skip("typed with brokerctl, which does not operate RabbitMQ")
 	}
+	if r.broker == system.RabbitMQ && strings.Contains(file, string(failure.RollingRestart)) {
+		t.Skip("the switch is on for a minute, which is too short to start three nodes of RabbitMQ one after the other")
+	}
 	script := "set -eu\n"
 	var want []string
 	for _, b := range blocks {
