@@ -71,6 +71,7 @@ func (c *Cluster) Env(i int) []string {
 		"RABBITMQ_NODE_PORT=" + port(n.AMQP), "RABBITMQ_DIST_PORT=" + port(n.Peer), "ERL_EPMD_PORT=" + port(c.EPMD), "ERL_EPMD_ADDRESS=127.0.0.1",
 		"RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "plugins"),
 		"RABBITMQ_PID_FILE=" + filepath.Join(dir, "pid"), "RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "data"), "RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"),
+		"ERL_CRASH_DUMP=" + filepath.Join(dir, "erl_crash.dump"), // else where the program that starts it happens to be
 		// The script becomes the server, whose signals are ours then, and its input stays closed nevertheless.
 		"RABBITMQ_ALLOW_INPUT=true", erlArgs + "-noinput " + dist,
 	}
