@@ -171,7 +171,7 @@ func (s *System) Start(ctx context.Context, fresh bool, names ...string) error {
 	}
 	for _, name := range names {
 		p := s.process(name)
-		if p.pid() != 0 {
+		if !p.hasEnded() { // a script that is about to become RabbitMQ has no pid yet
 			continue
 		}
 		if err := p.start(fresh); err != nil {
