@@ -228,3 +228,59 @@ func leads(t *testing.T, ask *brokertest.Node, queue, name string) bool {
 	}
 	return q.Leader == name || q.Leader == ""
 }
+
+// leaders returns who leads each queue, or is its home.
+func leaders(t *testing.T, ask *brokertest.Node) map[string]string {
+	t.Helper()
+	_, body := manage(t, ask, http.MethodGet, "/api/queues")
+	var list []struct{ Name, Node string }
+	if err := json.Unmarshal([]byte(body), &list); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	all := map[string]string{}
+	for _, q := range list {
+		all[q.Name] = q.Node
+	}
+	return all
+}
+
+func TestNewQueuesAvoidNodesInMaintenance(t *testing.T) {
+	const queues = 40 // more than there are placement groups
+	c := brokertest.StartCluster(t, 3)
+	drained := c.Nodes[2]
+	create := func(ch *amqp.Channel, prefix string) {
+		for i := range queues {
+			declare(t, ch, prefix+strconv.Itoa(i), amqp.Table{"x-queue-type": "quorum"})
+		}
+	}
+	create(dial(t, drained.URL()), "before-")
+	maintenance(t, c.Nodes[0], http.MethodPut, drained.Name())
+	until(t, "it leads nothing", func() bool {
+		for _, n := range leaders(t, c.Nodes[0]) {
+			if n == drained.Name() || n == "" {
+				return false
+			}
+		}
+		return true
+	})
+	create(dial(t, c.Nodes[0].URL()), "after-")
+	for name, n := range leaders(t, c.Nodes[0]) {
+		if n == drained.Name() {
+			t.Errorf("%s leads %s", n, name)
+		}
+	}
+	// Its management API goes on: what is declared there is at home elsewhere.
+	a := apiOf(t, drained)
+	a.want(http.StatusCreated, http.MethodPut, "/api/queues/%2F/plain", `{"durable":true}`)
+	a.want(http.StatusCreated, http.MethodPut, "/api/queues/%2F/replicated", `{"durable":true,"arguments":{"x-queue-type":"quorum"}}`)
+	for _, name := range []string{"plain", "replicated"} {
+		at := ""
+		until(t, name+" is seen elsewhere", func() bool { at = leaders(t, c.Nodes[0])[name]; return at != "" })
+		if at == drained.Name() {
+			t.Errorf("%s is at %s", name, at)
+		}
+	}
+	ch := dial(t, c.Nodes[1].URL())
+	publish(t, ch, "plain", 0, 10)
+	expect(t, ch, "plain", 0, 10)
+}

@@ -155,3 +155,40 @@ func TestGrowAndShrink(t *testing.T) {
 	publish(t, ch, "q", 400, 100)
 	expect(t, dial(t, c.Nodes[3].URL()), "q", 0, 500)
 }
+
+func TestForgetNeedsAMajority(t *testing.T) {
+	c := brokertest.StartCluster(t, 3)
+	left := c.Nodes[0]
+	ch := dial(t, left.URL())
+	declare(t, ch, "q", amqp.Table{"x-queue-type": "quorum"})
+	publish(t, ch, "q", 0, 100)
+	for _, n := range c.Nodes[1:] {
+		n.Kill()
+	}
+	until(t, "both deaths are known", func() bool {
+		_, body := manage(t, left, http.MethodGet, "/api/nodes")
+		return strings.Count(body, `"running":false`) == 2
+	})
+	// One of three may not decide that it is the cluster, by force neither.
+	for _, query := range []string{"", "?force=true"} {
+		status, body := manage(t, left, http.MethodDelete, "/api/cluster/nodes/broker-3"+query)
+		if status != http.StatusBadRequest || !strings.Contains(body, "1 of 3 members up, which is no majority; start the other nodes first") {
+			t.Errorf("forget broker-3%s: %d %s", query, status, body)
+		}
+	}
+	// What it knows can be taken to another cluster.
+	if status, body := manage(t, left, http.MethodGet, "/api/definitions"); status != http.StatusOK || !strings.Contains(body, `"name":"q"`) {
+		t.Errorf("definitions: %d %s", status, body)
+	}
+	// With a second one there is a majority, which may.
+	c.Nodes[1].Start()
+	c.Nodes[1].AwaitReady()
+	until(t, "the third is forgotten", func() bool {
+		status, _ := manage(t, left, http.MethodDelete, "/api/cluster/nodes/broker-3")
+		return status == http.StatusNoContent
+	})
+	if names := nodeNames(t, left); !slices.Equal(names, []string{"broker-1", "broker-2"}) {
+		t.Errorf("nodes %v", names)
+	}
+	expect(t, dial(t, left.URL()), "q", 0, 100)
+}

@@ -151,7 +151,7 @@ func (c *client) callNode(ctx context.Context, n node, method, path string, body
 		if problem.Detail != "" {
 			problem.Reason = problem.Detail
 		}
-		return true, &apiError{resp.StatusCode, strings.ReplaceAll(problem.Reason, "\n\n", ": "), problem.Refused}
+		return true, &apiError{resp.StatusCode, strings.ReplaceAll(strings.TrimSpace(problem.Reason), "\n\n", ": "), problem.Refused}
 	}
 	if out == nil || len(b) == 0 {
 		return true, nil

@@ -314,4 +314,4 @@ func withoutTool(args []string) []string {
 }
 
 // valueFlags are the general flags that a value follows.
-var valueFlags = []string{"-n", "--node", "--nodes", "--user", "--password", "-p", "--vhost", "--formatter"}
+var valueFlags = []string{"-n", "--node", "--nodes", "--user", "--password", "--ca", "-p", "--vhost", "--formatter"}

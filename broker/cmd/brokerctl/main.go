@@ -240,11 +240,14 @@ func wrongUse(app *kong.Application, args []string, err error) string {
 			return text + "; right is: brokerctl " + n.Summary()
 		}
 	}
+	if strings.HasPrefix(text, "unknown flag") { // its value may have been taken for the command
+		return text + "; brokerctl --help lists all"
+	}
 	best := nearest(word, names)
 	for _, n := range app.Children {
-		if n.Name == best {
+		if n.Name == best && distance(word, best) <= max(len(word), len(best))/2 {
 			return fmt.Sprintf("there is no command %q; did you mean: brokerctl %s", word, n.Summary())
 		}
 	}
-	return text
+	return fmt.Sprintf("there is no command %q; brokerctl --help lists all", word)
 }

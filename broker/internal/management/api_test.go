@@ -300,7 +300,7 @@ func TestParametersAndChecks(t *testing.T) {
 		}
 		return ""
 	})
-	a.want(503, get, "/api/health/checks/local-alarms", "", `"resource":"memory"`)
+	a.want(503, get, "/api/health/checks/local-alarms", "", `"resource":"memory"`, "in effect in the cluster: memory of broker-1")
 	for _, path := range []string{"feature-flags", "shovels", "federation-links", "deprecated-features/used", "extensions", "version", "whoami"} {
 		a.want(200, get, "/api/"+path, "")
 	}

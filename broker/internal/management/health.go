@@ -68,19 +68,23 @@ func (h *handler) nodeReady(*request) (string, map[string]any, error) {
 func (h *handler) fine(*request) (string, map[string]any, error) { return "", nil, nil }
 
 func (h *handler) alarmsOf(fits func(node.NodeStatus) bool) (string, map[string]any, error) {
-	all, alarms := h.b.Node().Alarms(), []map[string]any{}
+	all, alarms, which := h.b.Node().Alarms(), []map[string]any{}, []string{}
 	for _, n := range h.b.Node().Nodes() {
-		a := all[n.Replica]
-		for kind, name := range map[node.Alarm]string{node.MemoryAlarm: "memory", node.DiskAlarm: "disk"} {
-			if a&kind != 0 && fits(n) {
-				alarms = append(alarms, map[string]any{"node": n.Name, "resource": name})
+		for _, alarm := range []struct {
+			kind node.Alarm
+			name string
+		}{{node.MemoryAlarm, "memory"}, {node.DiskAlarm, "disk"}} {
+			if all[n.Replica]&alarm.kind != 0 && fits(n) {
+				alarms = append(alarms, map[string]any{"node": n.Name, "resource": alarm.name})
+				which = append(which, alarm.name+" of "+n.Name)
 			}
 		}
 	}
 	if len(alarms) == 0 {
 		return "", nil, nil
 	}
-	return "There are alarms in effect in the cluster", map[string]any{"alarms": alarms}, nil
+	const reason = "There are alarms in effect in the cluster"
+	return reason, map[string]any{"alarms": alarms, "detail": reason + ": " + strings.Join(which, ", ")}, nil
 }
 
 func (h *handler) noAlarms(*request) (string, map[string]any, error) {

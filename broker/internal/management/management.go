@@ -306,6 +306,16 @@ func bodyMax(r *http.Request) int64 {
 // errBadRequest marks what the caller sent wrong.
 var errBadRequest = errors.New("bad request")
 
+// detailedError is a bad request whose reason is RabbitMQ's, for tools, and whose detail says
+// more.
+type detailedError struct{ reason, detail string }
+
+// Error returns the reason.
+func (e *detailedError) Error() string { return e.reason }
+
+// Is reports that it is a bad request.
+func (e *detailedError) Is(target error) bool { return target == errBadRequest }
+
 func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	status, ok := statuses[fault.KindOf(err)]
 	if _, isPage := errors.AsType[*pageError](err); isPage || errors.Is(err, errBadRequest) {
@@ -322,6 +332,10 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if kind == "" {
 		kind = http.StatusText(status)
+	}
+	if d, ok := errors.AsType[*detailedError](err); ok {
+		write(w, status, map[string]string{"error": kind, "reason": reason, "detail": d.detail})
+		return
 	}
 	if status == http.StatusNotFound { // tools compare the reason with RabbitMQ's
 		write(w, status, map[string]string{"error": kind, "reason": "Not Found", "detail": reason})

@@ -101,7 +101,7 @@ func (h *handler) setPermission(w http.ResponseWriter, r *request) error {
 func (h *handler) grant(w http.ResponseWriter, r *request, existed bool, c metadata.Command) error {
 	err := h.b.Node().Change(r.Context(), c)
 	if fault.KindOf(err) == fault.NotFound {
-		return fault.New(fault.PreconditionFailed, "vhost_or_user_not_found")
+		return &detailedError{"vhost_or_user_not_found", err.Error()}
 	}
 	if err != nil {
 		return err

@@ -209,8 +209,8 @@ func (n *Node) declareQueue(ctx context.Context, q metadata.Queue) (*metadata.Qu
 	for {
 		n.topologyMu.RLock()
 		replicated := n.topology.WantsReplicas(&q)
+		q.Group, q.Node = 0, n.home(&q)
 		n.topologyMu.RUnlock()
-		q.Group, q.Node = 0, n.cfg.Name
 		if replicated {
 			if q.Group, q.Node = n.place(nil), ""; q.Group == 0 {
 				if err := sleep(ctx, controlInterval); err != nil {
@@ -242,6 +242,20 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// home returns the node of a new queue that is not replicated: this one, or while it is in
+// maintenance, and will be stopped, the first of those that run and are not. An exclusive
+// queue stays with its connection, which ends then, too. The caller holds topologyMu.
+func (n *Node) home(q *metadata.Queue) string {
+	if n.topology.Drained[n.cfg.Name] && !q.Exclusive() {
+		for _, name := range n.topology.NodeNames() {
+			if !n.topology.Drained[name] && n.transport.Alive(n.topology.Nodes[name].Replica) {
+				return name
+			}
+		}
+	}
+	return n.cfg.Name
 }
 
 // place returns the placement group for a new queue: one that this node leads if
