@@ -10,7 +10,9 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -84,6 +86,7 @@ const (
 
 // run starts the system, lets it work, and stops it. What it has written stays if something is wrong.
 func (f *flags) run(ctx context.Context, broker system.Broker, schedule *load.Schedule) (err error) {
+	signal.Ignore(syscall.SIGPIPE) // a reader of our output that goes away must not leave processes behind
 	ports, err := system.FreePorts()
 	if err != nil {
 		return err

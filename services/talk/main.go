@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -70,6 +72,7 @@ func (f *allCmd) Run(ctx context.Context, stderr io.Writer) error {
 	if _, err := exec.LookPath(filepath.Join(f.Bin, "broker")); err != nil {
 		return run.UsageError{Err: fmt.Errorf("no binaries in %s: make build makes them", f.Bin)}
 	}
+	signal.Ignore(syscall.SIGPIPE) // a reader of our output that goes away must not leave brokers behind
 	t := newTable()
 	var failed error
 	for _, b := range []system.Broker{system.Warren, system.RabbitMQ} {
