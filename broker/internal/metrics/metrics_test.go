@@ -93,7 +93,7 @@ func asked(t *testing.T, file string) (all []string) {
 		}
 		for _, q := range p.Targets {
 			for _, n := range name.FindAllString(q.Expr, -1) {
-				if n != "rabbitmq_cluster" && n != "rabbitmq_node" {
+				if n != "rabbitmq_cluster" && n != "rabbitmq_node" && n != "rabbitmq_endpoint" { // labels
 					all = append(all, n)
 				}
 			}
