@@ -14,7 +14,6 @@ import (
 	"sync"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
-	_ "modernc.org/sqlite"             // driver "sqlite"
 )
 
 // Pool limits.
@@ -73,14 +72,7 @@ func openPostgres(ctx context.Context, address string) (*DB, error) {
 }
 
 func openSQLite(ctx context.Context, path string) (*DB, error) {
-	writer, err := sql.Open("sqlite", sqliteDSN(path, false))
-	if err != nil {
-		return nil, fmt.Errorf("sqldb: %w", err)
-	}
-	reader, err := sql.Open("sqlite", sqliteDSN(path, true))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("sqldb: %w", err), writer.Close())
-	}
+	writer, reader := sql.OpenDB(connector{sqliteDSN(path, false)}), sql.OpenDB(connector{sqliteDSN(path, true)})
 	writer.SetMaxOpenConns(1)
 	reader.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	db := &DB{Writer: writer, Reader: reader, Dialect: SQLite}
