@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -112,6 +113,15 @@ func (c Core) Clock(ctx context.Context, due Due) error {
 		timer.Stop()
 	}
 	return nil
+}
+
+// NextDue returns when the first row of a table with a due_ms is due, zero when none is.
+func (c Core) NextDue(ctx context.Context, table string) (time.Time, error) {
+	var first sql.NullInt64
+	if err := c.DB.Reader.QueryRowContext(ctx, `SELECT MIN(due_ms) FROM `+table+` WHERE due_ms > 0`).Scan(&first); err != nil {
+		return time.Time{}, fmt.Errorf("due of %s: %w", table, err)
+	}
+	return FromMillis(first.Int64), nil
 }
 
 // Traceparent is ctx's trace as a header's value, "" when there is none. It is kept with what happens later, see Resume.

@@ -38,20 +38,16 @@ func (s *Service) Expiring(ctx context.Context) error { return s.Clock(ctx, s.Ex
 
 // ExpireDue asks for all orders to be stopped whose time is over by now.
 func (s *Service) ExpireDue(ctx context.Context, now time.Time) (next time.Time, err error) {
-	due, err := s.due(ctx, chassis.DueBatch)
+	due, err := s.due(ctx, now, chassis.DueBatch)
 	if err != nil {
 		return time.Time{}, err
 	}
 	for _, o := range due {
-		if o.dueAt.After(now) {
-			return o.dueAt, nil
-		}
 		if err := s.expire(ctx, o); err != nil {
 			return time.Time{}, err
 		}
-		next = now // there may be more
 	}
-	return next, nil
+	return s.NextDue(ctx, "orders")
 }
 
 // expire stops an order, in the trace of the request that placed it. It may have got on since it was found.

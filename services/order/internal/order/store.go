@@ -69,9 +69,9 @@ func (s *Service) List(ctx context.Context, status Status, before string, limit 
 		status, status, before, before, limit)
 }
 
-// due returns the orders that expire first.
-func (s *Service) due(ctx context.Context, limit int) ([]Order, error) {
-	return s.query(ctx, `SELECT `+columns+` FROM orders WHERE due_ms > 0 ORDER BY due_ms LIMIT ?`, limit)
+// due returns the orders whose time is over by now, the first first.
+func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]Order, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM orders WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`, now.UnixMilli(), limit)
 }
 
 func (s *Service) query(ctx context.Context, query string, args ...any) ([]Order, error) {

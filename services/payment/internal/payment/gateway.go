@@ -61,7 +61,7 @@ func (s *Service) Asking(ctx context.Context) error { return s.Clock(ctx, s.AskD
 
 // AskDue asks for everything that is due, several at a time, and gives up authorizations that have taken too long.
 func (s *Service) AskDue(ctx context.Context, now time.Time) (next time.Time, err error) {
-	due, err := s.due(ctx, chassis.DueBatch)
+	due, err := s.due(ctx, now, chassis.DueBatch)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -70,13 +70,6 @@ func (s *Service) AskDue(ctx context.Context, now time.Time) (next time.Time, er
 	var asking sync.WaitGroup
 	slots := make(chan struct{}, asksMax)
 	for _, p := range due {
-		if p.dueAt.After(now) {
-			if next.IsZero() || p.dueAt.Before(next) {
-				next = p.dueAt
-			}
-			break
-		}
-		next = now.Add(askPause) // what is asked in vain is due again; and there may be more
 		slots <- struct{}{}
 		asking.Go(func() {
 			defer func() { <-slots }()
@@ -88,7 +81,10 @@ func (s *Service) AskDue(ctx context.Context, now time.Time) (next time.Time, er
 		})
 	}
 	asking.Wait()
-	return next, errors.Join(errs...)
+	if len(errs) > 0 {
+		return time.Time{}, errors.Join(errs...)
+	}
+	return s.NextDue(ctx, "payments")
 }
 
 // ask sends one request. What becomes of it the answer says; until then it is due again after a pause.

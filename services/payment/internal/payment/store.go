@@ -68,9 +68,9 @@ func (s *Service) enter(ctx context.Context, tx *sql.Tx, p Payment, kind string,
 	return nil
 }
 
-// due returns what the gateway is to be asked, the most urgent first.
-func (s *Service) due(ctx context.Context, limit int) ([]Payment, error) {
-	return s.query(ctx, `SELECT `+columns+` FROM payments WHERE due_ms > 0 ORDER BY due_ms LIMIT ?`, limit)
+// due returns what the gateway is to be asked by now, the most urgent first.
+func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]Payment, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM payments WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`, now.UnixMilli(), limit)
 }
 
 // Get returns the payment of an order.

@@ -65,20 +65,16 @@ func (s *Service) Expiring(ctx context.Context) error { return s.Clock(ctx, s.Ex
 
 // ExpireDue ends the holds that have run out by now.
 func (s *Service) ExpireDue(ctx context.Context, now time.Time) (next time.Time, err error) {
-	due, err := s.due(ctx, chassis.DueBatch)
+	due, err := s.due(ctx, now, chassis.DueBatch)
 	if err != nil {
 		return time.Time{}, err
 	}
 	for _, r := range due {
-		if r.dueAt.After(now) {
-			return r.dueAt, nil
-		}
 		if err := s.expire(ctx, r); err != nil {
 			return time.Time{}, err
 		}
-		next = now // there may be more
 	}
-	return next, nil
+	return s.NextDue(ctx, "reservations")
 }
 
 func (s *Service) expire(ctx context.Context, r reservation) error {

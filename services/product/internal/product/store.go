@@ -86,10 +86,10 @@ func (s *Service) saveItems(ctx context.Context, tx *sql.Tx, r reservation) erro
 	return nil
 }
 
-// due returns the holds that run out first.
-func (s *Service) due(ctx context.Context, limit int) ([]reservation, error) {
+// due returns the holds that have run out by now, the first first.
+func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]reservation, error) {
 	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(
-		`SELECT order_id, state, due_ms, traceparent FROM reservations WHERE due_ms > 0 ORDER BY due_ms LIMIT ?`), limit)
+		`SELECT order_id, traceparent FROM reservations WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`), now.UnixMilli(), limit)
 	if err != nil {
 		return nil, fmt.Errorf("product: read reservations: %w", err)
 	}
@@ -97,11 +97,9 @@ func (s *Service) due(ctx context.Context, limit int) ([]reservation, error) {
 	var out []reservation
 	for rows.Next() {
 		var r reservation
-		var due int64
-		if err := rows.Scan(&r.orderID, &r.state, &due, &r.traceparent); err != nil {
+		if err := rows.Scan(&r.orderID, &r.traceparent); err != nil {
 			return nil, fmt.Errorf("product: read reservations: %w", err)
 		}
-		r.dueAt = chassis.FromMillis(due)
 		out = append(out, r)
 	}
 	return out, rows.Err()

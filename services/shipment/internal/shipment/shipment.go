@@ -110,20 +110,16 @@ func (s *Service) Moving(ctx context.Context) error { return s.Clock(ctx, s.Move
 
 // MoveDue sends what is packed by now, and delivers what the carrier has brought.
 func (s *Service) MoveDue(ctx context.Context, now time.Time) (next time.Time, err error) {
-	due, err := s.due(ctx, chassis.DueBatch)
+	due, err := s.due(ctx, now, chassis.DueBatch)
 	if err != nil {
 		return time.Time{}, err
 	}
 	for _, p := range due {
-		if p.DueAt.After(now) {
-			return p.DueAt, nil
-		}
 		if err := s.move(ctx, p); err != nil {
 			return time.Time{}, err
 		}
-		next = now // there may be more
 	}
-	return next, nil
+	return s.NextDue(ctx, "shipments")
 }
 
 // move lets a parcel go on, in the trace of what happened to it last. It may have been stopped since it was found.

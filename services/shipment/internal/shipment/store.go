@@ -57,9 +57,9 @@ func (s *Service) enter(ctx context.Context, tx *sql.Tx, p Shipment, at time.Tim
 	return nil
 }
 
-// due returns what packer and carrier have, what is due first first.
-func (s *Service) due(ctx context.Context, limit int) ([]Shipment, error) {
-	return s.query(ctx, `SELECT `+columns+` FROM shipments WHERE due_ms > 0 ORDER BY due_ms LIMIT ?`, limit)
+// due returns what packer and carrier have done by now, the first first.
+func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]Shipment, error) {
+	return s.query(ctx, `SELECT `+columns+` FROM shipments WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`, now.UnixMilli(), limit)
 }
 
 // Get returns the shipment of an order.
