@@ -18,38 +18,52 @@ import (
 )
 
 // polling measures what watching costs: a cluster of this broker with many queues and
-// connections carries a load, now with tools that ask and ask beside it, now without.
+// connections carries a load: alone, beside the tools that a cluster usually has, and
+// beside many that ask and ask.
 type polling struct {
 	config
 	Queues      int `help:"Replicated queues, with a message in every tenth." default:"10000"`
 	Connections int `help:"Client connections, each with a consumer." default:"2000"`
 }
 
-// What the tools do: pollers ask for a page of queues, and everybody else does once a
-// second what a scraper or an open console does.
+// Settings of a run.
 const (
-	pollers      = 4
-	pollInterv   = 200 * time.Millisecond // of each poller
-	scrapeInterv = time.Second
-	listInterv   = 5 * time.Second // of who asks for all queues
 	setUpTimeout = 3 * time.Minute
 	replyMax     = 64 << 20
 	dialAtOnce   = 32
 )
 
-// questions are what is asked, and how often by how many.
-var questions = []struct {
-	path  string
-	every time.Duration
+// watching is who watches during a run.
+type watching int
+
+const (
+	nobody watching = iota
+	usual           // an open console at the list of queues, a scraper, an agent
+	many            // whoever can, as fast as they can
+)
+
+func (w watching) String() string { return [...]string{"alone", "usual", "many"}[w] }
+
+// asking is how often something is asked by how many; by nobody when zero.
+type asking struct {
 	tools int
+	every time.Duration
+}
+
+// questions are what is asked. The usual are: RabbitMQ's page of queues, which asks again
+// every five seconds, ours, which is told what changes, Prometheus with its default of 15
+// seconds, and an agent that looks at the overview and all queues.
+var questions = []struct {
+	path        string
+	usual, many asking
 }{
-	{"/api/queues?page=1&page_size=100&sort=messages&sort_reverse=true", pollInterv, pollers},
-	{"/api/overview", scrapeInterv, 1},
-	{"/api/connections?page=1&page_size=100", scrapeInterv, 1},
-	{"/api/queues/%2F/polled-7", scrapeInterv, 1},
-	{"/metrics", scrapeInterv, nodeCount},
-	{"/api/queues", listInterv, 1},
-	{consolePage, listInterv, 1},
+	{"/api/queues?page=1&page_size=100&sort=messages&sort_reverse=true", asking{1, 5 * time.Second}, asking{4, 200 * time.Millisecond}},
+	{"/api/overview", asking{2, 5 * time.Second}, asking{1, time.Second}},
+	{"/api/connections?page=1&page_size=100", asking{}, asking{1, time.Second}},
+	{"/api/queues/%2F/polled-7", asking{}, asking{1, time.Second}},
+	{"/metrics", asking{nodeCount, 15 * time.Second}, asking{nodeCount, time.Second}},
+	{"/api/queues", asking{1, 15 * time.Second}, asking{1, 5 * time.Second}},
+	{consolePage, asking{1, time.Minute}, asking{1, 5 * time.Second}},
 }
 
 // consolePage stands for what a browser fetches that opens the console: the page, its
@@ -92,26 +106,27 @@ func (p *polling) run(ctx context.Context, stdout, stderr io.Writer) (err error)
 		return err
 	}
 	fmt.Fprintf(stderr, "%d queues and %d connections after %s\n", p.Queues, len(conns), time.Since(began).Round(time.Second))
-	asked := &latencies{of: map[string][]time.Duration{}, errs: map[string]int{}}
+	var asked [3]latencies
 	t := table{}
 	for round := range p.Rounds {
 		for _, r := range rows {
-			for _, watched := range [2]bool{round%2 == 0, round%2 != 0} { // who is first changes
-				s, err := p.watched(ctx, cl, r, watched, asked)
+			for i := range watching(3) {
+				w := (i + watching(round)) % 3 // who is first changes
+				s, err := p.watched(ctx, cl, r, w, &asked[w])
 				if err != nil {
 					return err
 				}
-				fmt.Fprintf(stderr, "%d/%d %-30s %-8s %8.0f/s  p50 %.2f ms  p99 %.2f ms  %.1f µs CPU\n", round+1, p.Rounds, r.name, besideName[watched], s.rate, s.p50, s.p99, s.cpu)
-				t.add(r.name, besideName[watched], s)
+				fmt.Fprintf(stderr, "%d/%d %-30s %-8s %8.0f/s  p50 %.2f ms  p99 %.2f ms  %.1f µs CPU\n", round+1, p.Rounds, r.name, w, s.rate, s.p50, s.p99, s.cpu)
+				t.add(r.name, w.String(), s)
 			}
 		}
 	}
 	t.beside(stdout, rows)
-	asked.write(stdout)
+	for _, w := range [...]watching{usual, many} {
+		asked[w].write(stdout, w)
+	}
 	return nil
 }
-
-var besideName = map[bool]string{false: "alone", true: "watched"}
 
 // fill declares the queues, by definitions, and publishes to some.
 func (p *polling) fill(ctx context.Context, cl *cluster) error {
@@ -181,9 +196,9 @@ func (p *polling) connect(ctx context.Context, cl *cluster) (conns []*amqp.Conne
 	return conns, err
 }
 
-// watched runs a row, with the tools beside it or without.
-func (p *polling) watched(ctx context.Context, cl *cluster, r row, tools bool, asked *latencies) (sample, error) {
-	if !tools {
+// watched runs a row while somebody watches.
+func (p *polling) watched(ctx context.Context, cl *cluster, r row, w watching, asked *latencies) (sample, error) {
+	if w == nobody {
 		return p.sample(ctx, cl, r)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -191,8 +206,12 @@ func (p *polling) watched(ctx context.Context, cl *cluster, r row, tools bool, a
 	defer wg.Wait()
 	defer cancel()
 	for _, q := range questions {
-		for i := range q.tools {
-			wg.Go(func() { asked.repeat(ctx, "http://"+cl.http[i%nodeCount], q.path, q.every) })
+		a := q.usual
+		if w == many {
+			a = q.many
+		}
+		for i := range a.tools {
+			wg.Go(func() { asked.repeat(ctx, "http://"+cl.http[i%nodeCount], q.path, a.every) })
 		}
 	}
 	wg.Go(func() { // an open console
@@ -227,6 +246,19 @@ type latencies struct {
 	errs map[string]int
 }
 
+func (l *latencies) add(question string, took time.Duration, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.of == nil {
+		l.of, l.errs = map[string][]time.Duration{}, map[string]int{}
+	}
+	if err != nil {
+		l.errs[question]++
+	} else {
+		l.of[question] = append(l.of[question], took)
+	}
+}
+
 // repeat asks again and again until ctx ends.
 func (l *latencies) repeat(ctx context.Context, node, question string, every time.Duration) {
 	tick := time.NewTicker(every)
@@ -243,13 +275,7 @@ func (l *latencies) repeat(ctx context.Context, node, question string, every tim
 		if ctx.Err() != nil {
 			return
 		}
-		l.mu.Lock()
-		if err != nil {
-			l.errs[question]++
-		} else {
-			l.of[question] = append(l.of[question], took)
-		}
-		l.mu.Unlock()
+		l.add(question, took, err)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -289,10 +315,14 @@ func openConsole(ctx context.Context, node string) error {
 }
 
 // write prints the latencies as Markdown.
-func (l *latencies) write(w io.Writer) {
+func (l *latencies) write(w io.Writer, who watching) {
+	fmt.Fprintf(w, "\n%s tools:\n", who)
 	fmt.Fprintln(w, "\n| asked, with the load beside it | answers | p50 | p99 | longest | failed |\n|---|---|---|---|---|---|")
 	for _, q := range questions {
 		v := slices.Sorted(slices.Values(l.of[q.path]))
+		if who == usual && q.usual.tools == 0 {
+			continue
+		}
 		if len(v) == 0 {
 			fmt.Fprintf(w, "| %s | 0 | – | – | – | %d |\n", q.path, l.errs[q.path])
 			continue
@@ -306,20 +336,21 @@ func (l *latencies) write(w io.Writer) {
 
 // beside prints each row alone and watched.
 func (t table) beside(w io.Writer, rows []row) {
-	fmt.Fprintln(w, "| load | alone: median (least–most) | watched | CPU µs a message, all nodes: alone | watched | rounds in which watched was behind |\n|---|---|---|---|---|---|")
+	fmt.Fprintln(w, "| load | tools | median (least–most) | CPU µs a message, all nodes | rounds in which it was behind alone |\n|---|---|---|---|---|")
 	for _, r := range rows {
-		alone, watched := t[[2]string{r.name, besideName[false]}], t[[2]string{r.name, besideName[true]}]
-		behind := 0
-		for i := range min(len(alone), len(watched)) {
-			a, b := alone[i].get(r.metric), watched[i].get(r.metric)
-			if r.metric == byRate && b < a || r.metric != byRate && b > a {
-				behind++
+		alone := t[[2]string{r.name, nobody.String()}]
+		for _, who := range [...]watching{nobody, usual, many} {
+			of := t[[2]string{r.name, who.String()}]
+			behind := 0
+			for i := range min(len(alone), len(of)) {
+				a, b := alone[i].get(r.metric), of[i].get(r.metric)
+				if r.metric == byRate && b < a || r.metric != byRate && b > a {
+					behind++
+				}
 			}
+			cpu := spreadOf(of, func(s sample) float64 { return s.cpu })
+			fmt.Fprintf(w, "| %s | %s | %s | %.1f (%.1f–%.1f) | %d of %d |\n", r.name, who,
+				r.metric.format(spreadOf(of, func(s sample) float64 { return s.get(r.metric) })), cpu.median, cpu.least, cpu.most, behind, len(of))
 		}
-		cpu := func(s sample) float64 { return s.cpu }
-		value := func(s sample) float64 { return s.get(r.metric) }
-		a, b := spreadOf(alone, cpu), spreadOf(watched, cpu)
-		fmt.Fprintf(w, "| %s | %s | %s | %.1f (%.1f–%.1f) | %.1f (%.1f–%.1f) | %d of %d |\n", r.name, r.metric.format(spreadOf(alone, value)), r.metric.format(spreadOf(watched, value)),
-			a.median, a.least, a.most, b.median, b.least, b.most, behind, len(alone))
 	}
 }
