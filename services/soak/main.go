@@ -138,14 +138,15 @@ func (f *flags) run(ctx context.Context, broker system.Broker, schedule *load.Sc
 // work places orders while failures happen, and waits until all orders have ended.
 func (f *flags) work(ctx context.Context, s *system.System, schedule *load.Schedule) (*load.Result, *memory, error) {
 	orders := load.NewOrders(s.URL(system.Order), "soak")
-	m := newMemory(s)
+	m := newMemory(s.All())
 	breaking, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- f.breakThings(breaking, s) }()
 	g := load.Generator{Schedule: schedule, Clock: load.Wall{}, Place: orders.Place, Second: func(x load.Second) {
-		m.look(s)
+		m.look(s.RSS)
 		if int(x.At)%lineEvery == 0 {
-			fmt.Println(clock(), x)
+			open, err := orders.Open(ctx)
+			fmt.Println(clock(), x, backlog(open, err))
 		}
 	}}
 	r := g.Run(ctx)
@@ -158,8 +159,16 @@ func (f *flags) work(ctx context.Context, s *system.System, schedule *load.Sched
 	}
 	var err error
 	r.Ledger, err = orders.Settle(context.WithoutCancel(ctx), f.Settle)
-	m.look(s)
+	m.look(s.RSS)
 	return r, m, err
+}
+
+// backlog says how many orders have not come to their end.
+func backlog(open int64, err error) string {
+	if err != nil {
+		return " the order service does not say how many are open"
+	}
+	return fmt.Sprintf(" open %d", open)
 }
 
 const lineEvery = 10 // seconds

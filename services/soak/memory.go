@@ -3,54 +3,54 @@ package main
 import (
 	"fmt"
 	"io"
-
-	"github.com/warren-mq/warren/services/demo/system"
+	"slices"
 )
 
-// memory is the resident memory of each process over time.
+// memory is the resident memory of each process, bytes, one sample after the other.
 type memory struct {
 	names []string
-	of    map[string]*figures
+	of    map[string][]int64
 }
 
-type figures struct{ first, last, most int64 }
+func newMemory(names []string) *memory {
+	return &memory{names: names, of: map[string][]int64{}}
+}
 
-func newMemory(s *system.System) *memory {
-	m := &memory{names: s.All(), of: map[string]*figures{}}
+// look takes a sample of all. A process that does not run now keeps its last one.
+func (m *memory) look(rss func(name string) int64) {
 	for _, name := range m.names {
-		m.of[name] = &figures{}
-	}
-	m.look(s)
-	return m
-}
-
-// look takes a sample. A process that does not run now keeps its last one.
-func (m *memory) look(s *system.System) {
-	for _, name := range m.names {
-		m.of[name].add(s.RSS(name))
+		now, before := rss(name), m.of[name]
+		if now == 0 && len(before) > 0 {
+			now = before[len(before)-1]
+		}
+		m.of[name] = append(before, now)
 	}
 }
 
-func (f *figures) add(now int64) {
-	if now == 0 {
-		return
-	}
-	if f.first == 0 {
-		f.first = now
-	}
-	f.last = now
-	f.most = max(f.most, now)
-}
+// quarters are the parts of the run at whose ends the memory is shown: what is flat does not grow from one to the next.
+const quarters = 4
 
 // write prints the figures, in MB.
 func (m *memory) write(w io.Writer) {
-	const mb = 1e6
-	fmt.Fprintf(w, "%-12s %8s %8s %8s  resident, MB\n", "process", "first", "last", "most")
-	var sum figures
+	fmt.Fprintf(w, "%-12s %8s %8s %8s %8s %8s %8s  resident, MB\n", "process", "start", "1/4", "1/2", "3/4", "end", "most")
+	sum := []int64{}
 	for _, name := range m.names {
-		f := m.of[name]
-		sum.first, sum.last, sum.most = sum.first+f.first, sum.last+f.last, sum.most+f.most
-		fmt.Fprintf(w, "%-12s %8.1f %8.1f %8.1f\n", name, float64(f.first)/mb, float64(f.last)/mb, float64(f.most)/mb)
+		row(w, name, m.of[name])
+		for i, now := range m.of[name] {
+			if i == len(sum) {
+				sum = append(sum, 0)
+			}
+			sum[i] += now
+		}
 	}
-	fmt.Fprintf(w, "%-12s %8.1f %8.1f %8.1f\n", "all", float64(sum.first)/mb, float64(sum.last)/mb, float64(sum.most)/mb)
+	row(w, "all", sum)
+}
+
+func row(w io.Writer, name string, samples []int64) {
+	const mb = 1e6
+	fmt.Fprintf(w, "%-12s", name)
+	for q := range quarters + 1 {
+		fmt.Fprintf(w, " %8.1f", float64(samples[(len(samples)-1)*q/quarters])/mb)
+	}
+	fmt.Fprintf(w, " %8.1f\n", float64(slices.Max(samples))/mb)
 }

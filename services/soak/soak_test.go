@@ -26,13 +26,18 @@ func TestASeedRepeatsTheOrder(t *testing.T) {
 }
 
 func TestMemory(t *testing.T) {
-	m := &memory{names: []string{"order"}, of: map[string]*figures{"order": {}}}
-	for _, now := range []int64{10e6, 30e6, 0, 20e6} {
-		m.of["order"].add(now)
+	m := newMemory([]string{"order", "product"})
+	for _, now := range []int64{10e6, 30e6, 0, 25e6, 20e6} {
+		m.look(func(name string) int64 { return now / int64(len(name)) * 5 })
 	}
 	var b strings.Builder
 	m.write(&b)
-	if !strings.Contains(b.String(), "order            10.0     20.0     30.0") {
-		t.Error(b.String())
+	for _, want := range []string{
+		"order            10.0     30.0     30.0     25.0     20.0     30.0\n",
+		"all              17.1     51.4     51.4     42.9     34.3     51.4\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
 	}
 }

@@ -129,6 +129,13 @@ func (l *Ledger) Clean() bool {
 // serviceLedger is the service's own account, of all its orders.
 type serviceLedger struct{ Open, Lost, Double int64 }
 
+// Open is how many orders of the service have not come to their end.
+func (o *Orders) Open(ctx context.Context) (int64, error) {
+	var s serviceLedger
+	err := o.get(ctx, "/page/ledger", &s)
+	return s.Open, err
+}
+
 // terminal are the states in which an order ends.
 var terminal = []string{"delivered", "returned", "rejected", "cancelled", "expired"}
 
