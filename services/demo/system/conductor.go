@@ -14,7 +14,12 @@ import (
 	"github.com/warren-mq/warren/services/internal/failure"
 )
 
-const conductorLook = 100 * time.Millisecond // how often the switches are looked at: a time may run out
+const (
+	conductorLook = 100 * time.Millisecond // how often the switches are looked at: a time may run out
+	// killHold is how long a leader stands still before it is killed, less than what others need to notice: what is published
+	// meanwhile waits for it, and nobody can confirm it.
+	killHold = 300 * time.Millisecond
+)
 
 // Brokers are the nodes to whom something can be done, by their names.
 type Brokers interface {
@@ -63,7 +68,7 @@ func (c *Conductor) follow(ctx context.Context) error {
 	return errors.Join(c.kill(ctx), c.partition(), c.roll(ctx), c.alarm(ctx))
 }
 
-// kill ends the node that leads the queue of new orders, in the middle of whatever it does.
+// kill ends the node that leads the queue of new orders when it has messages that it has not confirmed.
 func (c *Conductor) kill(ctx context.Context) (err error) {
 	switch _, on := c.Failures.Value(failure.LeaderKilled); {
 	case on && c.killed == "":
@@ -73,7 +78,11 @@ func (c *Conductor) kill(ctx context.Context) (err error) {
 		}
 		c.killed = leader
 		c.Failures.Hit(failure.LeaderKilled)
-		return c.Brokers.Kill(ctx, leader)
+		err = c.Brokers.Freeze(leader)
+		hold, cancel := context.WithTimeout(ctx, killHold)
+		<-hold.Done()
+		cancel()
+		return errors.Join(err, c.Brokers.Kill(ctx, leader))
 	case !on && c.killed != "":
 		err = c.Brokers.Start(ctx, false, c.killed)
 		c.killed = ""
