@@ -5,6 +5,7 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,7 +14,12 @@ import (
 	"strings"
 	"sync"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/XSAM/otelsql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"go.opentelemetry.io/otel/attribute"
+	semconv "go.opentelemetry.io/otel/semconv/v1.40.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Pool limits.
@@ -44,24 +50,38 @@ type DB struct {
 	onCommit []func()
 }
 
+// Option changes how a database is opened.
+type Option func(*options)
+
+type options struct{ traced bool }
+
+// Traced gives each statement a span, with its text and without its values, in the trace of the context that it runs with. A
+// context without a span gets none: what looks at tables again and again would fill a trace store.
+func Traced() Option { return func(o *options) { o.traced = true } }
+
 // Open opens a database: "postgres://…" or "postgresql://…", or the path of an SQLite file, with or without "sqlite:" in
 // front. It fails when the database cannot be reached.
-func Open(ctx context.Context, address string) (*DB, error) {
+func Open(ctx context.Context, address string, opts ...Option) (*DB, error) {
+	var o options
+	for _, f := range opts {
+		f(&o)
+	}
 	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
-		return openPostgres(ctx, address)
+		return o.openPostgres(ctx, address)
 	}
 	path := strings.TrimPrefix(strings.TrimPrefix(address, "sqlite://"), "sqlite:")
 	if path == "" || strings.Contains(path, ":memory:") {
 		return nil, errors.New("sqldb: SQLite needs a file: the writer and the readers are different connections")
 	}
-	return openSQLite(ctx, path)
+	return o.openSQLite(ctx, path)
 }
 
-func openPostgres(ctx context.Context, address string) (*DB, error) {
-	pool, err := sql.Open("pgx", address)
+func (o options) openPostgres(ctx context.Context, address string) (*DB, error) {
+	cfg, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("sqldb: %w", err)
 	}
+	pool := o.pool(stdlib.GetConnector(*cfg), semconv.DBSystemNamePostgreSQL)
 	pool.SetMaxOpenConns(postgresConnsMax)
 	pool.SetMaxIdleConns(postgresConnsMax)
 	db := &DB{Writer: pool, Reader: pool, Dialect: Postgres}
@@ -71,8 +91,9 @@ func openPostgres(ctx context.Context, address string) (*DB, error) {
 	return db, nil
 }
 
-func openSQLite(ctx context.Context, path string) (*DB, error) {
-	writer, reader := sql.OpenDB(connector{sqliteDSN(path, false)}), sql.OpenDB(connector{sqliteDSN(path, true)})
+func (o options) openSQLite(ctx context.Context, path string) (*DB, error) {
+	writer := o.pool(connector{sqliteDSN(path, false)}, semconv.DBSystemNameSQLite)
+	reader := o.pool(connector{sqliteDSN(path, true)}, semconv.DBSystemNameSQLite)
 	writer.SetMaxOpenConns(1)
 	reader.SetMaxOpenConns(max(4, runtime.NumCPU()))
 	db := &DB{Writer: writer, Reader: reader, Dialect: SQLite}
@@ -81,6 +102,19 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("sqldb: open %s: %w", path, err), db.Close())
 	}
 	return db, nil
+}
+
+// pool returns connections from a connector, traced or not.
+func (o options) pool(c driver.Connector, system attribute.KeyValue) *sql.DB {
+	if !o.traced {
+		return sql.OpenDB(c)
+	}
+	inTrace := func(ctx context.Context, _ otelsql.Method, _ string, _ []driver.NamedValue) bool {
+		return trace.SpanContextFromContext(ctx).IsValid()
+	}
+	return otelsql.OpenDB(c, otelsql.WithAttributes(system), otelsql.WithSpanOptions(otelsql.SpanOptions{
+		SpanFilter: inTrace, DisableErrSkip: true, OmitConnResetSession: true, OmitConnPrepare: true, OmitRows: true, OmitConnectorConnect: true,
+	}))
 }
 
 // sqliteDSN carries the pragmas, which SQLite keeps per connection. synchronous=FULL: a commit survives a power cut.

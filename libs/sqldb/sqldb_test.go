@@ -4,10 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/libs/sqldb/sqldbtest"
@@ -49,6 +55,54 @@ func TestTransactions(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// Statements that belong to a trace are seen in it, without their values; others are not.
+func TestTraced(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	before := otel.GetTracerProvider()
+	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	t.Cleanup(func() { otel.SetTracerProvider(before) })
+	for _, opts := range [][]sqldb.Option{nil, {sqldb.Traced()}} {
+		db, err := sqldb.Open(t.Context(), filepath.Join(t.TempDir(), "t.db"), opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		work := func(ctx context.Context, tx *sql.Tx) error {
+			var secret string
+			return tx.QueryRowContext(ctx, "SELECT ?", "secret").Scan(&secret)
+		}
+		if err := db.InTx(t.Context(), work); err != nil {
+			t.Error(err)
+		}
+		ctx, parent := otel.Tracer("test").Start(t.Context(), "parent")
+		if err := db.InTx(ctx, work); err != nil {
+			t.Error(err)
+		}
+		parent.End()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+		var got []string
+		for _, s := range spans.Ended() {
+			if s.Name() == "parent" {
+				continue
+			}
+			if s.Parent().SpanID() != parent.SpanContext().SpanID() {
+				t.Errorf("%s is not in the trace", s.Name())
+			}
+			for _, a := range s.Attributes() {
+				got = append(got, string(a.Key)+"="+a.Value.Emit())
+			}
+		}
+		want := 0
+		if opts != nil {
+			want = 1
+		}
+		if n := strings.Count(fmt.Sprint(got), "db.query.text=SELECT ?"); n != want || strings.Contains(fmt.Sprint(got), "secret") {
+			t.Errorf("%d statements, want %d: %v", n, want, got)
+		}
+	}
 }
 
 func TestSQLiteIsDurableAndReadersOnlyRead(t *testing.T) {

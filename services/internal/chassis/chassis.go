@@ -62,7 +62,11 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 		return nil, err
 	}
 	slog.SetDefault(s.telemetry.Logger)
-	db, err := OpenDB(ctx, cfg.Database, migrations)
+	var opts []sqldb.Option
+	if cfg.TraceSQL {
+		opts = append(opts, sqldb.Traced())
+	}
+	db, err := OpenDB(ctx, cfg.Database, migrations, opts...)
 	if err != nil {
 		return nil, errors.Join(err, s.telemetry.Shutdown(ctx))
 	}
@@ -96,13 +100,13 @@ func Open(ctx context.Context, cfg Config, migrations fs.FS, stderr io.Writer) (
 func eventStream(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/events") }
 
 // OpenDB opens a database, a file's directory included, and migrates it.
-func OpenDB(ctx context.Context, address string, migrations fs.FS) (*sqldb.DB, error) {
+func OpenDB(ctx context.Context, address string, migrations fs.FS, opts ...sqldb.Option) (*sqldb.DB, error) {
 	if !strings.Contains(address, "://") {
 		if err := os.MkdirAll(filepath.Dir(address), 0o750); err != nil {
 			return nil, fmt.Errorf("data directory: %w", err)
 		}
 	}
-	db, err := sqldb.Open(ctx, address)
+	db, err := sqldb.Open(ctx, address, opts...)
 	if err != nil {
 		return nil, err
 	}

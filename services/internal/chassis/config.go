@@ -20,6 +20,8 @@ type Config struct {
 	// Database is a PostgreSQL URL or the path of an SQLite file: <SERVICE>_DATABASE_URL, with <SERVICE>_DATABASE_PASSWORD, else
 	// <SERVICE>_DATA/<service>.db.
 	Database string
+	// TraceSQL gives each statement that belongs to a trace a span in it: TRACE_SQL.
+	TraceSQL bool
 	// AMQP addresses of the broker, tried in turn; a proxy's is enough: AMQP_ADDRESSES, with AMQP_PASSWORD.
 	AMQP []string
 	// Quorum asks for replicated queues: QUORUM_QUEUES.
@@ -52,6 +54,7 @@ func Read(e *Env, service, port string) Config {
 		Key:       e.String("HTTP_TLS_KEY", ""),
 		CA:        e.String("TLS_CA", ""),
 		Database:  e.URL(prefix+"_DATABASE_URL", "", "postgres", "postgresql"),
+		TraceSQL:  e.Bool("TRACE_SQL", false),
 		AMQP:      e.WithPassword("AMQP_PASSWORD", e.URLs("AMQP_ADDRESSES", DefaultAMQP, "amqp", "amqps")...),
 		Quorum:    e.Bool("QUORUM_QUEUES", true),
 		Actuator:  e.Bool("ACTUATOR", false),
