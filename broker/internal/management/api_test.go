@@ -12,6 +12,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/warren-mq/warren/broker"
 	"github.com/warren-mq/warren/broker/brokertest"
 )
 
@@ -121,6 +122,8 @@ func TestQueuesExchangesBindings(t *testing.T) {
 	a.want(200, post, "/api/exchanges/%2F/x/publish", `{"properties":{"delivery_mode":2,"headers":{"h":[1,"two"]},"correlation_id":"c"},"routing_key":"a.b","payload":"hello","payload_encoding":"string"}`, `{"routed":true}`)
 	a.want(200, post, "/api/exchanges/%2F/x/publish", `{"properties":{},"routing_key":"b","payload":"","payload_encoding":"string"}`, `{"routed":false}`)
 	a.want(200, post, "/api/exchanges/%2F/amq.default/publish", `{"properties":[],"routing_key":"q","payload":"AP8=","payload_encoding":"base64"}`, `{"routed":true}`)
+	a.want(200, get, "/api/exchanges/%2F/x", "", `"publish_in":2`, `"publish_out":1`)
+	a.want(200, get, "/api/overview", "", `"publish":3`, `"confirm":3`, `"return_unroutable":1`)
 	a.want(400, post, "/api/exchanges/%2F/x/publish", `{"routing_key":"a"}`, "{key_missing,payload}")
 	a.want(400, post, "/api/exchanges/%2F/x/publish", `{"properties":{"colour":"red"},"routing_key":"a","payload":"","payload_encoding":"string"}`, "no property colour")
 	a.want(200, post, "/api/queues/%2F/q/get", `{"count":5,"ackmode":"ack_requeue_true","encoding":"auto"}`,
@@ -304,6 +307,18 @@ func TestParametersAndChecks(t *testing.T) {
 	for _, path := range []string{"feature-flags", "shovels", "federation-links", "deprecated-features/used", "extensions", "version", "whoami"} {
 		a.want(200, get, "/api/"+path, "")
 	}
+}
+
+func TestConnectionLimitCheck(t *testing.T) {
+	n := brokertest.Start(t, func(c *broker.Config) { c.ConnectionsMax = 1 })
+	a := newAPI(t, n)
+	a.want(200, get, "/api/health/checks/below-node-connection-limit", "", `"status":"ok"`)
+	c, err := amqp.Dial(n.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	a.want(503, get, "/api/health/checks/below-node-connection-limit", "", "node connection limit is reached", `"connections":1`, `"limit":1`)
 }
 
 func TestLogin(t *testing.T) {

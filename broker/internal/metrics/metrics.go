@@ -33,7 +33,7 @@ type Source interface {
 	// LedQueues returns the queues whose leader is here.
 	LedQueues(ctx context.Context) []node.QueueStatus
 	ConnectionsHere() []node.ConnectionStatus
-	Activity() (publishers, consumers int)
+	Activity() node.Activity
 	ExchangesHere() []node.ExchangeCounts
 	RaftSums(ctx context.Context) node.RaftSums
 }

@@ -160,8 +160,17 @@ func TestValues(t *testing.T) {
 		}
 		<-confirms
 	}
-	if d, ok, err := ch.Get("a", false); err != nil || !ok || d.Ack(false) != nil {
+	d, ok, err := ch.Get("a", false)
+	if err != nil || !ok {
 		t.Fatal(ok, err)
+	}
+	for sample, want := range map[string]float64{"rabbitmq_channel_messages_unacked": 1, "rabbitmq_channel_messages_unconfirmed": 0} {
+		if got := value(t, scrape(t, n, "/metrics"), sample); got != want {
+			t.Errorf("%s is %v, want %v", sample, got, want)
+		}
+	}
+	if err := d.Ack(false); err != nil {
+		t.Fatal(err)
 	}
 	if _, ok, err := ch.Get("b", true); err != nil || !ok {
 		t.Fatal(ok, err)

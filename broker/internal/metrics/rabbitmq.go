@@ -117,10 +117,12 @@ func (x *collector) global() {
 			x.counter("rabbitmq_"+c.before+"_total", c.help, c.n)
 		}
 	}
-	publishers, consumers := x.n.Activity()
-	x.gauge("rabbitmq_global_publishers", "Channels that have published", float64(publishers), "protocol", "amqp091")
-	x.gauge("rabbitmq_global_consumers", "Consumers of clients of this node", float64(consumers), "protocol", "amqp091")
-	x.gauge("rabbitmq_channel_consumers", "Consumers of clients of this node", float64(consumers))
+	a := x.n.Activity()
+	x.gauge("rabbitmq_global_publishers", "Channels that have published", float64(a.Publishers), "protocol", "amqp091")
+	x.gauge("rabbitmq_global_consumers", "Consumers of clients of this node", float64(a.Consumers), "protocol", "amqp091")
+	x.gauge("rabbitmq_channel_consumers", "Consumers of clients of this node", float64(a.Consumers))
+	x.gauge("rabbitmq_channel_messages_unacked", "Messages not acknowledged yet", float64(a.Unacked))
+	x.gauge("rabbitmq_channel_messages_unconfirmed", "Messages not confirmed yet", float64(a.Unconfirmed))
 }
 
 // machine is what the process uses.

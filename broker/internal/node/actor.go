@@ -18,6 +18,7 @@ type Actor struct {
 	*Link
 	confirms chan Confirmation
 	number   uint64
+	counts   Counters // as a channel's
 }
 
 // publishTimeout bounds how long an actor waits for a queue to take a message.
@@ -34,6 +35,16 @@ func (n *Node) Act(vhost, user string) *Actor {
 	return a
 }
 
+// Close ends the actor, gives back what it holds, and keeps what it has counted.
+func (a *Actor) Close() {
+	a.Link.Close()
+	a.n.linksMu.Lock()
+	defer a.n.linksMu.Unlock()
+	a.n.foldLink(a.Link)
+	c := a.counts.Counts()
+	a.n.meters.closed.Plus(&c)
+}
+
 // PublishNow publishes a message and waits until its queues have it. routed is false if it
 // goes nowhere; the error is Unavailable if a queue did not answer in time, or
 // PreconditionFailed if one refused it.
@@ -41,8 +52,15 @@ func (a *Actor) PublishNow(ctx context.Context, m *message.Message) (routed bool
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	a.number++
-	if routed, err = a.Publish(0, a.number, m); err != nil || !routed {
-		return routed, err
+	if routed, err = a.Publish(0, a.number, m); err != nil {
+		return false, err
+	}
+	a.counts.Add(StatPublish, 1)
+	a.counts.Add(StatPublishConfirm, 1)
+	if !routed {
+		a.counts.Add(StatReturn, 1) // to the one who asked
+		a.counts.Add(StatConfirm, 1)
+		return false, nil
 	}
 	for {
 		select {
@@ -52,6 +70,7 @@ func (a *Actor) PublishNow(ctx context.Context, m *message.Message) (routed bool
 			case c.Nack:
 				return true, fault.New(fault.PreconditionFailed, "a queue refused the message: it is full, or gone")
 			default:
+				a.counts.Add(StatConfirm, 1)
 				return true, nil
 			}
 		case <-ctx.Done():

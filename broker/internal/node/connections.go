@@ -152,24 +152,37 @@ func (n *Node) connectionsHere() []ConnectionStatus {
 	return all
 }
 
-// Activity counts the channels to this node that have published, and the consumers on them.
-func (n *Node) Activity() (publishers, consumers int) {
+// Activity is what the open channels of a node do together.
+type Activity struct {
+	Publishers  int // channels that have published
+	Consumers   int
+	Unacked     int // deliveries that are not settled
+	Unconfirmed int // publishes that wait for their confirm
+}
+
+// Activity says what clients of this node do.
+func (n *Node) Activity() Activity {
+	var a Activity
 	links, states := n.openLinks()
 	for _, s := range states {
-		if s.Counters[StatPublish].Load() > 0 {
-			publishers++
+		var c ChannelStatus
+		s.describe(&c)
+		if c.Counts[StatPublish] > 0 {
+			a.Publishers++
 		}
+		a.Unacked += c.Unacked
+		a.Unconfirmed += c.Unconfirmed
 	}
 	for _, l := range links {
 		l.mu.Lock()
 		for c := range l.consumers {
 			if c.Tag != "" && !c.internal {
-				consumers++
+				a.Consumers++
 			}
 		}
 		l.mu.Unlock()
 	}
-	return publishers, consumers
+	return a
 }
 
 func (n *Node) alarmed() bool {
