@@ -341,7 +341,7 @@ func (n *Node) Run(ctx context.Context) error {
 	if n.cfg.Definitions != "" {
 		tasks.Go(func() { n.define(ctx) })
 	}
-	pages := management.New(api{n}, management.Config{Logger: n.cfg.Logger, GuestRemote: n.cfg.GuestRemote, Metrics: n.metrics, Done: ctx.Done()})
+	pages := management.New(api{n}, management.Config{Logger: n.cfg.Logger, GuestRemote: n.cfg.GuestRemote, ConnectionsMax: n.cfg.ConnectionsMax, Metrics: n.metrics, Done: ctx.Done()})
 	servers := []*http.Server{{Handler: pages, ReadHeaderTimeout: headerReadTimeout, IdleTimeout: httpIdleTimeout}}
 	if n.scrapeL != nil {
 		servers = append(servers, &http.Server{Handler: n.metrics, ReadHeaderTimeout: headerReadTimeout, IdleTimeout: httpIdleTimeout})

@@ -258,6 +258,9 @@ func TestConsole(t *testing.T) {
 	must("purge", chromedp.Navigate(base+"#/queue/%2F/audit.log"), chromedp.WaitVisible("#purge"), chromedp.Click("#purge"), text("removed for good"), shoot("ask"),
 		chromedp.Click(`//button[text()="Cancel"]`, chromedp.BySearch), chromedp.WaitNotPresent("dialog"))
 	must("keyboard", chromedp.Focus("#purge"), chromedp.KeyEvent("\r"), chromedp.WaitVisible("dialog[open]"), chromedp.KeyEvent("\u001b"), chromedp.WaitNotPresent("dialog"))
+	must("move", chromedp.SendKeys(`//label[contains(.,"Filter")]/input`, "c-1", chromedp.BySearch), chromedp.SendKeys(`//label[contains(.,"Move to")]/input`, "orders.dead", chromedp.BySearch),
+		chromedp.Click(`//button[text()="Move"]`, chromedp.BySearch), text("The first 10 messages leave audit.log, whether they match the filter or not"),
+		chromedp.Click(`//button[text()="Cancel"]`, chromedp.BySearch), chromedp.WaitNotPresent("dialog"))
 	must("delete", chromedp.Navigate(base+"#/queue/%2F/invoices"), chromedp.WaitVisible("#delete"), chromedp.Click("#delete"), chromedp.WaitVisible("#ask-yes"), chromedp.Click("#ask-yes"), text("Declare a queue"))
 	newAPI(t, n).want(404, get, "/api/queues/%2F/invoices", "")
 	must("audit of it", chromedp.Navigate(base+"#/audit"), text("DELETE /queues/%2F/invoices"))
@@ -272,6 +275,22 @@ func TestConsole(t *testing.T) {
 	}
 	newAPI(t, n).want(204, del, "/api/queues/%2F/%3Cimg%20src=x%20onerror=%22document.title='owned'%22%3E", "")
 	must("why", chromedp.Navigate(base+"#/overview"), text("Confirm latency"), chromedp.Click(".figure .why"), chromedp.Poll("document.querySelector('[popover]:popover-open') != null", nil), shoot("why"))
+
+	// What is new does not take away what somebody reads, marks or is about to press.
+	stays := func(what, condition string, actions ...chromedp.Action) {
+		t.Helper()
+		var kept bool
+		must(what, append(actions, chromedp.Evaluate("performance.clearResourceTimings()", nil),
+			chromedp.Poll("performance.getEntriesByType('resource').length > 8", nil, chromedp.WithPollingTimeout(20*time.Second)), chromedp.Evaluate(condition, &kept))...)
+		if !kept {
+			t.Errorf("%s did not outlive the page's news", what)
+		}
+	}
+	stays("an open explanation", "document.querySelector('[popover]:popover-open') != null")
+	stays("the focus", "document.activeElement.id == 'purge'", chromedp.KeyEvent("\u001b"), chromedp.Navigate(base+"#/queue/%2F/orders.payment"), chromedp.WaitVisible("#purge"), chromedp.Focus("#purge"))
+	stays("a selection", "getSelection().toString() == 'orders.payment'", chromedp.Evaluate("getSelection().selectAllChildren(document.querySelector('h1'))", nil))
+	stays("a half filled form", "document.activeElement.value == 'mail.outgoing'", chromedp.Navigate(base+"#/exchange/%2F/orders"), chromedp.WaitVisible("#bind-form"), chromedp.SendKeys("#bind-form input", "mail.outgoing"))
+
 	// Dark, and on a telephone.
 	must("dark", chromedp.KeyEvent("\u001b"), scheme("dark"), chromedp.Navigate(base+"#/overview"), text("broker-3"), shoot("dark"))
 	wellDrawn("dark")
@@ -284,4 +303,15 @@ func TestConsole(t *testing.T) {
 	// A node that is gone is seen to be.
 	c.Nodes[2].Kill()
 	must("down", chromedp.EmulateViewport(1360, 900), chromedp.Navigate(base+"#/overview"), text("other leaders"), shoot("down"))
+
+	// Numbers are right with more queues than one page has.
+	many := make([]string, 600)
+	for i := range many {
+		many[i] = fmt.Sprintf(`{"name":"many.%03d","vhost":"/","durable":true,"auto_delete":false,"arguments":{}}`, i)
+	}
+	newAPI(t, n).want(204, post, "/api/definitions", `{"queues":[`+strings.Join(many, ",")+`]}`)
+	must("policies of many", chromedp.Navigate(base+"#/policies"), // five are left of the shop
+		chromedp.Poll("[...document.querySelectorAll('tbody td')].some((e) => e.textContent.startsWith('605'))", nil, chromedp.WithPollingTimeout(20*time.Second)))
+	must("many bindings", chromedp.Navigate(base+"#/exchange/%2F/amq.default"), text("and 405 more"))
+	wellDrawn("many bindings")
 }

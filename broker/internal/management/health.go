@@ -29,7 +29,7 @@ func (h *handler) healthRoutes() []route {
 		{http.MethodGet, checks + "node-is-mirror-sync-critical", anyUser, h.check(h.notCritical)},
 		{http.MethodGet, checks + "node-is-quorum-critical", anyUser, h.check(h.notCritical)},
 		{http.MethodGet, checks + "is-in-service", anyUser, h.check(h.nodeReady)},
-		{http.MethodGet, checks + "below-node-connection-limit", anyUser, h.check(h.fine)},
+		{http.MethodGet, checks + "below-node-connection-limit", anyUser, h.check(h.connectionsLeft)},
 		{http.MethodGet, checks + "reached-target-cluster-size", anyUser, h.check(h.allRunning)},
 		{http.MethodGet, checks + "certificate-expiration/{n}/{unit}", anyUser, h.check(h.certificates)},
 		{http.MethodGet, checks + "metadata-store/initialized", anyUser, h.check(h.metadataReady)},
@@ -65,7 +65,13 @@ func (h *handler) nodeReady(*request) (string, map[string]any, error) {
 	return "", nil, nil
 }
 
-func (h *handler) fine(*request) (string, map[string]any, error) { return "", nil, nil }
+// connectionsLeft finds a node that refuses the next connection.
+func (h *handler) connectionsLeft(*request) (string, map[string]any, error) {
+	if open := h.b.Node().Machine().Connections; h.connMax > 0 && open >= h.connMax {
+		return "node connection limit is reached", map[string]any{"connections": open, "limit": h.connMax}, nil
+	}
+	return "", nil, nil
+}
 
 func (h *handler) alarmsOf(fits func(node.NodeStatus) bool) (string, map[string]any, error) {
 	all, alarms, which := h.b.Node().Alarms(), []map[string]any{}, []string{}

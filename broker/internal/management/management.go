@@ -46,6 +46,7 @@ type handler struct {
 	b           Broker
 	log         *slog.Logger
 	guestRemote bool
+	connMax     int // 0: no limit
 	view        view
 	guard       guard
 	streams     atomic.Int32
@@ -93,6 +94,8 @@ type Config struct {
 	Logger *slog.Logger
 	// GuestRemote lets user guest in from other machines.
 	GuestRemote bool
+	// ConnectionsMax is how many client connections the node takes; 0: no limit.
+	ConnectionsMax int
 	// Metrics serves the pages below /metrics.
 	Metrics http.Handler
 	// Done ends what goes on for as long as the client likes.
@@ -101,7 +104,7 @@ type Config struct {
 
 // New returns the handler of all paths.
 func New(b Broker, c Config) http.Handler {
-	h := &handler{b: b, log: c.Logger, guestRemote: c.GuestRemote, stopping: c.Done, large: make(chan struct{}, largeAtOnce)}
+	h := &handler{b: b, log: c.Logger, guestRemote: c.GuestRemote, connMax: c.ConnectionsMax, stopping: c.Done, large: make(chan struct{}, largeAtOnce)}
 	r := chi.NewRouter()
 	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, fault.New(fault.NotFound, "no resource at %s", r.URL.Path))

@@ -78,7 +78,7 @@ func (h *handler) sums(t totals) (s sums) {
 	return s
 }
 
-// merged adds up the samples of all nodes, at the times of the first.
+// merged adds up the samples of all nodes, at the times of the longest.
 func merged(histories [][]node.Sample) []node.Sample {
 	if len(histories) == 0 {
 		return nil
@@ -171,8 +171,8 @@ func (h *handler) overviewJSON(w http.ResponseWriter, r *request, sp spans) map[
 			"confirm": latency(s.histograms.Confirm.Quantile), "time_in_queue": latency(s.histograms.Queued.Quantile),
 			"replication": latency(s.histograms.Replicate.Quantile), "sync": latency(s.histograms.Sync.Quantile),
 		},
+		"message_sizes": sizes(&s.histograms.Size),
 	}
-	m["message_sizes"] = sizes(&s.histograms.Size)
 	if len(s.missing) > 0 {
 		m["nodes_missing"] = s.missing
 	}

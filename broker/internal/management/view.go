@@ -29,7 +29,7 @@ type cached[T any] struct {
 }
 
 // get returns the value, made anew if it is too old.
-func (c *cached[T]) get(ctx context.Context, make func(context.Context) T) T {
+func (c *cached[T]) get(ctx context.Context, build func(context.Context) T) T {
 	for {
 		c.mu.Lock()
 		if time.Now().Before(c.until) {
@@ -47,7 +47,7 @@ func (c *cached[T]) get(ctx context.Context, make func(context.Context) T) T {
 				return c.value // old, and nobody reads it
 			}
 		}
-		return c.renew(ctx, make)
+		return c.renew(ctx, build)
 	}
 }
 
@@ -60,15 +60,15 @@ func (c *cached[T]) forget() {
 }
 
 // renew makes the value. The caller holds mu.
-func (c *cached[T]) renew(ctx context.Context, make func(context.Context) T) T {
-	done := newSignal()
+func (c *cached[T]) renew(ctx context.Context, build func(context.Context) T) T {
+	done := make(chan struct{})
 	c.made = done
 	age := c.age
 	c.mu.Unlock()
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), viewTimeout) // others wait for it, too
 	defer cancel()
-	v := make(ctx)
+	v := build(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
@@ -79,8 +79,6 @@ func (c *cached[T]) renew(ctx context.Context, make func(context.Context) T) T {
 	close(done)
 	return v
 }
-
-func newSignal() chan struct{} { return make(chan struct{}) }
 
 // view is what all nodes said.
 type view struct {

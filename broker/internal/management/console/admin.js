@@ -1,5 +1,5 @@
 // Policies, virtual hosts, users, events, audit log, definitions.
-import { h, fill, badge, card, table, n, rate, ask, toast, field, clock } from "./dom.js";
+import { h, fill, badge, card, table, n, rate, ask, toast, field, clock, when, pairs } from "./dom.js";
 import { list } from "./list.js";
 import * as api from "./api.js";
 
@@ -31,9 +31,11 @@ export async function policies(main) {
     [field("Name", name), field("Virtual host", vhost), field("Pattern", pattern), field("Applies to", apply), field("Definition (JSON)", definition), field("Priority", priority)], "Set",
     async () => { await api.put(`/policies/${seg(vhost.value)}/${seg(name.value)}`, { pattern: pattern.value, definition: JSON.parse(definition.value), priority: +priority.value, "apply-to": apply.value }); await tick(); },
     () => [`Set policy ${name.value}?`, `It applies at once to all ${apply.value} of virtual host ${vhost.value} whose name matches ${pattern.value || "(everything)"}.`]));
-  const tick = async () => {
-    const [mine, operators, qs] = await Promise.all([api.get("/policies"), api.get("/operator-policies"), api.get("/queues?columns=name,vhost,policy,operator_policy&page=1&page_size=500")]);
-    const of = (kind, p) => qs.items.filter((q) => q.vhost === p.vhost && q[kind] === p.name);
+  let qs = [], turn = 0;
+  const tick = async (all = true) => {
+    const [mine, operators] = await Promise.all([api.get("/policies"), api.get("/operator-policies")]);
+    if (all) qs = await api.get("/queues?columns=name,vhost,policy,operator_policy");
+    const of = (kind, p) => qs.filter((q) => q.vhost === p.vhost && q[kind] === p.name);
     const columns = (kind, path) => [
       { title: "Name", cell: (p) => h("div", {}, h("span", { class: "name" }, p.name), h("div", { class: "small muted" }, p.vhost)) }, { title: "Pattern", cell: (p) => h("code", {}, p.pattern || "(all)") }, { title: "Applies to", cell: (p) => p["apply-to"] },
       { title: "Definition", cell: (p) => code(p.definition) }, { title: "Priority", num: true, cell: (p) => p.priority },
@@ -43,7 +45,7 @@ export async function policies(main) {
       card("c12", "Operator policies", "The operator's own, beside the users': the lower limit counts.", table(columns("operator_policy", "/operator-policies"), operators, { empty: "There are no operator policies." })));
   };
   await tick();
-  return tick;
+  return () => tick(++turn % 5 === 0); // there may be ten thousand queues
 }
 
 export async function vhosts(main) {
@@ -67,6 +69,13 @@ export async function vhosts(main) {
   return tick;
 }
 
+// permission shows what a user may in one virtual host; long patterns on demand.
+function permission(x) {
+  const all = [x.configure, x.write, x.read];
+  if (all.join("").length <= 60) return h("div", { class: "small" }, h("b", {}, x.vhost), h("code", { class: "muted" }, "  " + all.map((p) => p || "–").join("  ")));
+  return h("details", { class: "small" }, h("summary", {}, h("b", {}, x.vhost), h("span", { class: "muted" }, "  long patterns")), pairs({ Configure: h("code", {}, x.configure || "–"), Write: h("code", {}, x.write || "–"), Read: h("code", {}, x.read || "–") }));
+}
+
 export async function users(main) {
   const body = h("div", { class: "grid" });
   const name = h("input", { required: true, autocomplete: "off" }), password = h("input", { type: "password", autocomplete: "new-password", required: true }), tags = h("input", { placeholder: "monitoring, policymaker" });
@@ -82,7 +91,7 @@ export async function users(main) {
     const [all, perms] = await Promise.all([api.get("/users"), api.get("/permissions")]);
     fill(body, card("c12", "", "", table([
       { title: "Name", cell: (u) => h("span", { class: "name" }, u.name) }, { title: "Tags", cell: (u) => u.tags.length ? u.tags.map((t) => badge(t, t === "administrator" ? "warn" : "", true)) : h("span", { class: "muted" }, "none") },
-      { title: "May use", cell: (u) => { const p = perms.filter((x) => x.user === u.name); return p.length ? p.map((x) => h("div", { class: "small" }, h("b", {}, x.vhost), h("code", { class: "muted" }, `  ${x.configure}  ${x.write}  ${x.read}`))) : h("span", { class: "muted" }, "no virtual host"); }, why: "Virtual hosts, with the patterns for configure, write and read." },
+      { title: "May use", cell: (u) => { const p = perms.filter((x) => x.user === u.name); return p.length ? p.map(permission) : h("span", { class: "muted" }, "no virtual host"); }, why: "Virtual hosts, with the patterns for configure, write and read." },
       { title: "Limits", cell: (u) => Object.keys(u.limits).length ? code(u.limits) : "" }, { title: "Password", cell: (u) => u.password_hash ? "set" : badge("none", "warn") },
       { title: "", num: true, cell: (u) => u.name !== api.session.user && h("button", { class: "b mini bad", onclick: remover(`Delete user ${u.name}?`, "The user's connections are closed.", "/users/" + seg(u.name), tick) }, "Delete") }], all)));
   };
@@ -98,7 +107,7 @@ export async function events(main, _, live) {
   const text = (e) => Object.entries(e.details).filter(([, v]) => v !== "" && v !== null && typeof v !== "object").map(([k, v]) => `${k} ${v}`).join(", ");
   const draw = () => {
     const fit = live.events.filter((e) => !filter.value || (e.key + " " + text(e)).toLowerCase().includes(filter.value.toLowerCase()));
-    fill(feed, fit.length ? fit.slice(0, 300).map((e) => h("div", { class: "e" }, h("time", { class: "muted mono small", title: new Date(e.timestamp).toISOString() }, clock(e.timestamp)), h("span", {}, badge(e.key, tone(e.key))), h("span", { class: "wrap small" }, text(e), h("span", { class: "muted" }, " · " + e.node)))) : h("div", { class: "empty" }, "Nothing has happened lately."));
+    fill(feed, fit.length ? fit.slice(0, 300).map((e) => h("div", { class: "e" }, h("time", { class: "muted mono small", title: new Date(e.timestamp).toISOString() }, when(e.timestamp)), h("span", {}, badge(e.key, tone(e.key))), h("span", { class: "wrap small" }, text(e), h("span", { class: "muted" }, " · " + e.node)))) : h("div", { class: "empty" }, "Nothing has happened lately."));
   };
   const tick = async () => {
     const c = await api.get("/nodes?columns=name,mem_alarm,disk_free_alarm,running");

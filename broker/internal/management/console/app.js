@@ -69,13 +69,15 @@ async function show() {
   document.getElementById("nav-" + (route.under || route.name))?.setAttribute("aria-current", "page");
   document.title = (route.title || params[params.length - 1] || "Warren") + " · Warren";
   const mine = (current = { route, tick: null });
-  fill(main);
+  // A place of its own for each page: one that comes late draws where nobody looks.
+  const place = h("div");
+  main.replaceChildren(place);
   try {
-    const tick = await route.page(main, params, live);
+    const tick = await route.page(place, params, live);
     if (mine === current) current.tick = tick;
   } catch (x) {
     if (x.status === 401 && x.message === "Login failed") return api.logout();
-    fill(main, h("div", { class: "empty" }, h("p", {}, x.message), h("a", { href: "#/overview" }, "Back to the overview")));
+    place.replaceChildren(h("div", { class: "empty" }, h("p", {}, x.message), h("a", { href: "#/overview" }, "Back to the overview")));
   }
 }
 

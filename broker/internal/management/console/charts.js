@@ -16,13 +16,16 @@ export function perSecond(ps) {
   return out;
 }
 
+const shownTime = 120000; // milliseconds
+
 export function spark(ps, label) {
-  const w = 110, hgt = 26, max = Math.max(1, ...ps.map((p) => p[1]));
-  const t0 = ps.length ? ps[0][0] : 0, t1 = ps.length ? ps[ps.length - 1][0] : 1;
-  const x = (p) => ((p[0] - t0) / Math.max(1, t1 - t0)) * (w - 2) + 1, y = (p) => hgt - 2 - (p[1] / max) * (hgt - 5);
+  const w = 110, hgt = 26, t1 = ps.length ? ps[ps.length - 1][0] : 0, t0 = t1 - shownTime;
+  ps = ps.filter((p) => p[0] >= t0);
+  const max = Math.max(1, ...ps.map((p) => p[1]));
+  const x = (p) => ((p[0] - t0) / shownTime) * (w - 2) + 1, y = (p) => hgt - 2 - (p[1] / max) * (hgt - 5);
   const s = h("svg:svg", { class: "spark", viewBox: `0 0 ${w} ${hgt}`, role: "img", "aria-label": label });
   if (ps.length > 1) {
-    s.append(h("svg:path", { d: path(ps, x, y) + `L${w - 1} ${hgt}L1 ${hgt}Z`, fill: "var(--s2)", opacity: ".14" }),
+    s.append(h("svg:path", { d: path(ps, x, y) + `L${w - 1} ${hgt}L${x(ps[0]).toFixed(1)} ${hgt}Z`, fill: "var(--s2)", opacity: ".14" }),
       h("svg:path", { d: path(ps, x, y), fill: "none", stroke: "var(--s2)", "stroke-width": "1.6", "stroke-linejoin": "round" }));
   } else {
     s.append(h("svg:path", { d: `M1 ${hgt - 2}L${w - 1} ${hgt - 2}`, stroke: "var(--line)", "stroke-width": "1.6" }));
@@ -35,13 +38,13 @@ function nice(v) {
   return [1, 2, 2.5, 5, 10].map((k) => k * p).find((k) => k >= v) || v;
 }
 
-function short(v) { return v >= 1e6 ? +(v / 1e6).toFixed(1) + "M" : v >= 1e3 ? +(v / 1e3).toFixed(1) + "k" : String(+v.toFixed(1)); }
+function short(v) { return v >= 1e6 ? +(v / 1e6).toFixed(2) + "M" : v >= 1e3 ? +(v / 1e3).toFixed(2) + "k" : String(+v.toFixed(2)); }
 
 // chart draws series {name, color, points, now} over the last two minutes.
 export function chart(series, label) {
   const w = 640, hgt = 148, left = 38, bottom = 18;
   const all = series.flatMap((s) => s.points);
-  const t1 = all.length ? Math.max(...all.map((p) => p[0])) : Date.now(), t0 = t1 - 120000;
+  const t1 = all.length ? Math.max(...all.map((p) => p[0])) : Date.now(), t0 = t1 - shownTime;
   const max = nice(Math.max(1, ...all.map((p) => p[1])));
   const x = (p) => left + ((p[0] - t0) / (t1 - t0)) * (w - left - 4), y = (p) => 6 + (1 - p[1] / max) * (hgt - bottom - 8);
   const s = h("svg:svg", { class: "chart", viewBox: `0 0 ${w} ${hgt}`, role: "img", "aria-label": label });

@@ -8,6 +8,9 @@ const apiName = (x) => seg(x || "amq.default");
 const link = (x) => `#/exchange/${seg(x.vhost)}/${apiName(x.name)}`;
 const r = (x, k) => ((x.message_stats || {})[k + "_details"] || {}).rate || 0;
 
+// How much of an exchange is drawn, and listed below.
+const shown = 60, listed = 200;
+
 export async function exchanges(main) {
   const l = list({
     path: "/exchanges", label: "exchanges",
@@ -27,7 +30,7 @@ export async function exchanges(main) {
 export async function exchange(main, [vhost, given]) {
   const name = given === "amq.default" ? "" : given;
   const path = `/exchanges/${seg(vhost)}/${apiName(name)}`;
-  const head = h("div", { class: "head" }), picture = h("div"), tables = h("div", { class: "grid" });
+  const head = h("div", { class: "head" }), picture = h("div"), leads = h("div"), settings = h("div");
   let hits = new Set();
   let all = [];
   const key = h("input", { placeholder: "order.placed", id: "route-key" }), heads = h("input", { placeholder: '{"type": "big"}' }), answer = h("div", { class: "row", role: "status", style: "margin-top:.7rem" });
@@ -48,7 +51,8 @@ export async function exchange(main, [vhost, given]) {
   };
   fill(main, head, h("section", { class: "card", style: "margin-bottom:1rem" }, h("h2", {}, "Bindings", why("From left to right: this exchange, what is bound to it, and with what key. Exchanges that are bound lead on.")), picture),
     h("section", { class: "card", style: "margin-bottom:1rem" }, h("h2", {}, "Where would this message go?", why("The node routes the message as it would a published one, alternate exchanges included, and sends nothing.")),
-      h("form", { class: "form", onsubmit: test }, field("Routing key", key), field("Headers (JSON)", heads), h("button", { class: "b main", id: "route" }, "Try"), h("button", { class: "b", type: "button", onclick: publish }, "Publish it")), h("div", { style: "margin-top:.7rem" }, body), answer), tables);
+      h("form", { class: "form", onsubmit: test }, field("Routing key", key), field("Headers (JSON)", heads), h("button", { class: "b main", id: "route" }, "Try"), h("button", { class: "b", type: "button", onclick: publish }, "Publish it")), h("div", { style: "margin-top:.7rem" }, body), answer),
+    h("div", { class: "grid" }, card("c8", "Leads to", "", leads, name && bind(vhost, name, () => tick())), card("c4", "Settings", "", settings)));
   const draw = () => fill(picture, graph(vhost, name, all, hits));
   const remove = async () => {
     if (!await ask(`Delete ${name}?`, "Its bindings go with it; what is published to it from then on is an error.", "Delete")) return;
@@ -68,10 +72,10 @@ export async function exchange(main, [vhost, given]) {
       try { await api.del(`/bindings/${seg(vhost)}/e/${apiName(b.source)}/${b.destination_type[0]}/${seg(b.destination)}/${seg(b.properties_key)}`); toast("Removed"); tick(); } catch (e) { toast(e.message, true); }
     };
     const mine = bs.filter((b) => b.source === name);
-    fill(tables, card("c8", "Leads to", "", table([
+    fill(leads, table([
       { title: "To", cell: (b) => h("a", { href: `#/${b.destination_type}/${seg(vhost)}/${seg(b.destination)}` }, b.destination) }, { title: "", cell: (b) => badge(b.destination_type, "", true) }, { title: "Routing key", cell: (b) => h("code", {}, b.routing_key || "–") },
-      { title: "Arguments", cell: (b) => Object.keys(b.arguments).length ? h("code", {}, JSON.stringify(b.arguments)) : "" }, { title: "", num: true, cell: (b) => name && h("button", { class: "b mini bad", onclick: unbind(b) }, "Remove") }], mine, { empty: "Nothing is bound to it: what is published goes nowhere." }), name && bind(vhost, name, tick)),
-    card("c4", "Settings", "", pairs({ Published: n((x.message_stats || {}).publish_in || 0), "To queues": n((x.message_stats || {}).publish_out || 0), Arguments: Object.keys(x.arguments).length ? h("code", {}, JSON.stringify(x.arguments)) : "none", Policy: x.policy || "none", "Auto-delete": x.auto_delete ? "yes" : "no" })));
+      { title: "Arguments", cell: (b) => Object.keys(b.arguments).length ? h("code", {}, JSON.stringify(b.arguments)) : "" }, { title: "", num: true, cell: (b) => name && h("button", { class: "b mini bad", onclick: unbind(b) }, "Remove") }], mine.slice(0, listed), { label: "bindings", empty: "Nothing is bound to it: what is published goes nowhere." }), mine.length > listed && h("p", { class: "muted small", style: "margin:1.3rem 0 0" }, `and ${n(mine.length - listed)} more`));
+    fill(settings, pairs({ Published: n((x.message_stats || {}).publish_in || 0), "To queues": n((x.message_stats || {}).publish_out || 0), Arguments: Object.keys(x.arguments).length ? h("code", {}, JSON.stringify(x.arguments)) : "none", Policy: x.policy || "none", "Auto-delete": x.auto_delete ? "yes" : "no" }));
   };
   await tick();
   return tick;
@@ -79,16 +83,12 @@ export async function exchange(main, [vhost, given]) {
 
 function bind(vhost, name, done) {
   const to = h("input", { required: true }), kind = h("select", {}, h("option", { value: "q" }, "queue"), h("option", { value: "e" }, "exchange")), key = h("input");
-  const held = document.querySelector("#bind-form");
-  if (held && held.contains(document.activeElement)) return held;
   return h("form", { class: "form", id: "bind-form", style: "margin-top:1.4rem", onsubmit: async (e) => {
     e.preventDefault();
     if (!await ask(`Bind ${to.value}?`, `It gets what is published to ${name} with key ${key.value || "(none)"}.`, "Bind")) return;
     try { await api.post(`/bindings/${seg(vhost)}/e/${seg(name)}/${kind.value}/${seg(to.value)}`, { routing_key: key.value }); toast("Bound"); to.value = ""; done(); } catch (x) { toast(x.message, true); }
   } }, field("Bind to", to), field("Which is a", kind), field("With routing key", key), h("button", { class: "b" }, "Bind"));
 }
-
-const shown = 60;
 
 // graph draws what leads from an exchange: columns by distance, edges with their keys.
 function graph(vhost, name, all, hits) {

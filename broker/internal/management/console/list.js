@@ -15,11 +15,9 @@ export function list({ path, columns, label, size = 50, sort = "", reverse = fal
     let v;
     try { v = await api.get(`${path}?${q}${extra}`); } catch (x) { if (x.message.startsWith("Page out of range")) { state.page = 1; return tick(); } throw x; }
     if (mine !== turn) return;
-    const held = body.querySelector(":focus"), at = held && [...body.querySelectorAll("a,button")].indexOf(held);
     fill(body, v.missing && h("div", { class: "note" }, `${v.missing} did not answer: what only it knows is missing.`),
-      table(columns, v.items, { sort: state.sort, reverse: state.reverse, empty: state.name ? `No ${label} match.` : empty || `There are no ${label}.`,
+      table(columns, v.items, { sort: state.sort, reverse: state.reverse, label, empty: state.name ? `No ${label} match.` : empty || `There are no ${label}.`,
         onsort: (s) => { state.reverse = state.sort === s ? !state.reverse : true; state.sort = s; tick(); } }));
-    if (at >= 0) [...body.querySelectorAll("a,button")][at]?.focus({ preventScroll: true });
     fill(foot, h("span", {}, `${n(v.filtered_count)} of ${n(v.total_count)} ${label}`), v.page_count > 1 && h("span", { class: "row" },
       h("button", { class: "b mini", disabled: state.page <= 1, onclick: () => { state.page--; tick(); } }, "Previous"), `page ${v.page} of ${v.page_count}`,
       h("button", { class: "b mini", disabled: state.page >= v.page_count, onclick: () => { state.page++; tick(); } }, "Next")));

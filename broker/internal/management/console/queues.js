@@ -100,25 +100,26 @@ function membersCard(q, m) {
 }
 
 function messages(path, name, changed) {
-  const count = h("input", { type: "number", min: "1", max: "500", value: "10" }), from = h("input", { type: "number", min: "1", max: "1000001", value: "1" }), filter = h("input", { placeholder: "in payload, key or headers" }), to = h("input", { placeholder: "another queue" }), out = h("div");
+  const count = h("input", { type: "number", min: "0", max: "500", value: "10" }), from = h("input", { type: "number", min: "1", max: "1000001", value: "1" }), filter = h("input", { placeholder: "text to look for" }), to = h("input", { placeholder: "another queue" }), out = h("div");
   const fetch = async () => {
     try {
       const list = await api.post(path + "/get", { count: +count.value, offset: from.value - 1, ackmode: "peek", encoding: "auto", truncate: 20000 });
       const fit = list.filter((m) => !filter.value || JSON.stringify([m.payload, m.routing_key, m.properties]).includes(filter.value));
+      out.replaceChildren();
       fill(out, h("p", { class: "muted small" }, list.length ? `${fit.length} of ${list.length} messages, from position ${n(list[0].position)} on. Nothing has happened to them.` : "No message is ready from there on."), fit.map(message),
         list.length === +count.value && h("button", { class: "b", style: "margin-top:.8rem", onclick: () => { from.value = +from.value + list.length; fetch(); } }, "The next ones"));
     } catch (x) { toast(x.message, true); }
   };
   const move = async () => {
-    if (!to.value || !await ask(`Move messages to ${to.value}?`, `Up to ${count.value} messages leave ${name}; each is taken out when its new place has it.`, "Move")) return;
+    if (!to.value || !await ask(`Move messages to ${to.value}?`, `${+count.value ? `The first ${n(count.value)} messages` : "All messages that are ready now"} leave ${name}, ${filter.value ? "whether they match the filter or not; " : ""}each when its new place has it.`, "Move")) return;
     try { const v = await api.post(path + "/move", { queue: to.value, count: +count.value }); toast(`${v.moved} messages moved`); changed(); } catch (x) { toast(x.message, true); }
   };
-  return h("section", { class: "card", style: "margin-bottom:1rem" }, h("h2", {}, "Messages", why("Look at messages in the order in which they will go out: that changes nothing, they count as neither delivered nor redelivered. Or move them to another queue, for example from a dead-letter queue back to where they came from.")),
+  return h("section", { class: "card", style: "margin-bottom:1rem" }, h("h2", {}, "Messages", why("Look at messages in the order in which they will go out: that changes nothing, they count as neither delivered nor redelivered. The filter looks in payload, routing key and properties. Or move them to another queue, for example from a dead-letter queue back to where they came from: as many as you say from the first on, or all with 0.")),
     h("div", { class: "form" }, field("From position", from), field("How many", count), field("Filter", filter), h("button", { class: "b main", id: "peek", onclick: fetch }, "Peek"), field("Move to", to), h("button", { class: "b", onclick: move }, "Move")), out);
 }
 
 function message(m) {
-  const deaths = ((m.properties.headers || {})["x-death"] || []).map((d) => `${d.reason} in ${d.queue}, ${d.count} times`);
+  const deaths = ((m.properties.headers || {})["x-death"] || []).map((d) => `${d.reason} in ${d.queue}, ${d.count === 1 ? "once" : n(d.count) + " times"}`);
   return h("details", { class: "card", style: "margin-top:.7rem;box-shadow:none" }, h("summary", {}, h("span", { class: "muted small" }, n(m.position) + "  "), h("code", {}, m.routing_key || "(no key)"), h("span", { class: "muted small" }, ` · ${bytes(m.payload_bytes)} · ${m.exchange || "default exchange"} `), m.redelivered && badge("redelivered", "warn"), deaths.length > 0 && badge(deaths[0], "bad")),
     pairs({ Properties: h("pre", {}, JSON.stringify(m.properties, null, 2)), Deaths: deaths.join("; "), Encoding: m.payload_encoding }), h("pre", {}, m.payload || "(empty)"));
 }
