@@ -29,6 +29,7 @@ func TestAccess(t *testing.T) {
 		{"add_user u p --tags monitoring", 0, `Adding user "u" ...`},
 		{"add_user u p", 1, `user "u" already exists`},
 		{"list_users", 0, "u\t[monitoring]\n"},
+		{"set_user_tags u sales", 0, `warning: tag "sales" grants nothing here; those that do are administrator, monitoring`},
 		{"set_user_tags u management policymaker", 0, "[management, policymaker]"},
 		{"authenticate_user u p", 0, "Success"},
 		{"authenticate_user u x", 1, "Login failed"},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -146,6 +147,12 @@ type forgetCmd struct {
 
 // Run implements the command.
 func (c *forgetCmd) Run(s *session) error {
+	// Another one is asked: no node forgets itself.
+	others := slices.DeleteFunc(slices.Clone(s.client.nodes), func(n node) bool { return n.name == c.Node })
+	if len(others) == 0 {
+		return fmt.Errorf("%w: node %s can't forget itself: name another node of the cluster with -n", errUsage, c.Node)
+	}
+	s.client.nodes = others
 	s.heading("Removing node %s from the cluster", c.Node)
 	return s.client.call(s.ctx, http.MethodDelete, fmt.Sprintf("/api/cluster/nodes/%s?force=%t", url.PathEscape(c.Node), c.Force), nil, nil)
 }
@@ -180,6 +187,15 @@ func maintain(s *session, name, method, heading string) error {
 		name = overview.Node
 	}
 	s.heading(heading, name)
+	if method == http.MethodPut {
+		var nodes []nodeStatus
+		if err := s.client.call(s.ctx, http.MethodGet, "/api/nodes", nil, &nodes); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(nodes, func(n nodeStatus) bool { return n.Name != name && n.Running && !n.Drained }) {
+			s.warn("no other node is there for its clients: nobody is served until one comes back, or is revived")
+		}
+	}
 	if err := s.client.call(s.ctx, method, "/api/cluster/nodes/"+url.PathEscape(name)+"/maintenance", nil, nil); err != nil || method != http.MethodPut {
 		return err
 	}

@@ -26,6 +26,11 @@ func (s *session) heading(format string, args ...any) {
 	}
 }
 
+// warn says on the standard error what the caller may not have meant.
+func (s *session) warn(format string, args ...any) {
+	fmt.Fprintf(s.err, "brokerctl: warning: "+format+"\n", args...)
+}
+
 // table prints the values of some keys of each entry of a list; keys maps a column to the
 // entry's key, where the two differ.
 func (s *session) table(list []map[string]any, columns []string, keys map[string]string) error {

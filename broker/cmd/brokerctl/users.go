@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -51,6 +52,7 @@ func (c *addUserCmd) Run(s *session) error {
 	tags := []string{}
 	if c.Tags != "" {
 		tags = strings.Split(c.Tags, ",")
+		s.warnOfTags(tags)
 	}
 	return s.client.call(s.ctx, http.MethodPut, userPath(c.Name), user{Password: &c.Password, Tags: tags}, nil)
 }
@@ -104,6 +106,18 @@ func (c *authenticateUserCmd) Run(s *session) error {
 	return nil
 }
 
+// knownTags are those that the broker asks for. Others are kept, as in RabbitMQ: a client or
+// another tool may know what they are for.
+var knownTags = []string{"administrator", "monitoring", "policymaker", "management", "impersonator"}
+
+func (s *session) warnOfTags(tags []string) {
+	for _, t := range tags {
+		if !slices.Contains(knownTags, t) {
+			s.warn("tag %q grants nothing here; those that do are %s", t, strings.Join(knownTags, ", "))
+		}
+	}
+}
+
 type setUserTagsCmd struct {
 	Name string   `arg:"" help:"Name."`
 	Tags []string `arg:"" optional:"" help:"Tags; none takes all away."`
@@ -112,6 +126,7 @@ type setUserTagsCmd struct {
 // Run implements the command.
 func (c *setUserTagsCmd) Run(s *session) error {
 	s.heading("Setting tags for user \"%s\" to [%s] ...", c.Name, strings.Join(c.Tags, ", "))
+	s.warnOfTags(c.Tags)
 	return s.change(c.Name, func(u *user) { u.Tags = append([]string{}, c.Tags...) })
 }
 
