@@ -57,7 +57,8 @@ func (h *handler) findConnection(w http.ResponseWriter, r *request) (*node.Conne
 func (h *handler) connections(w http.ResponseWriter, r *request) error {
 	all := h.seenConnections(w, r)
 	return h.list(w, r, rows{
-		n: len(all), name: func(i int) string { return all[i].Name }, entry: func(i int) map[string]any { return connectionJSON(&all[i]) },
+		n: len(all), name: func(i int) string { return all[i].Name }, alias: func(i int) string { return clientName(&all[i]) },
+		entry: func(i int) map[string]any { return connectionJSON(&all[i]) },
 	})
 }
 
@@ -122,8 +123,8 @@ func connectionJSON(c *node.ConnectionStatus) map[string]any {
 	m["reductions"], m["reductions_details"] = 0, map[string]any{"rate": 0.0}
 	m["peer_host"], m["peer_port"] = hostPort(c.Peer)
 	m["host"], m["port"] = hostPort(c.Local)
-	if v, ok := c.Properties.Get("connection_name"); ok {
-		m["user_provided_name"] = valueJSON(v)
+	if name := clientName(c); name != "" {
+		m["user_provided_name"] = name
 	}
 	if c.TLS != nil {
 		m["ssl_protocol"], m["ssl_cipher"] = c.TLS.Version, c.TLS.Cipher
@@ -132,6 +133,13 @@ func connectionJSON(c *node.ConnectionStatus) map[string]any {
 		}
 	}
 	return m
+}
+
+// clientName is what a client calls its connection; "" if it says nothing.
+func clientName(c *node.ConnectionStatus) string {
+	v, _ := c.Properties.Get("connection_name")
+	name, _ := valueJSON(v).(string)
+	return name
 }
 
 func hostPort(addr string) (host string, port int) {
@@ -156,6 +164,9 @@ func channelJSON(c *node.ConnectionStatus, ch *node.ChannelStatus) map[string]an
 		"global_prefetch_count": ch.GlobalPrefetch, "confirm": ch.Confirms, "transactional": ch.Transactional, "pending_raft_commands": 0,
 		"connection_details": map[string]any{"name": c.Name, "peer_host": host, "peer_port": port},
 	}
+	if name := clientName(c); name != "" {
+		m["user_provided_name"] = name
+	}
 	if st := messageStats(&ch.Counts, &ch.Rates, nil, span{}, channelStats...); st != nil {
 		m["message_stats"] = st
 	}
@@ -175,7 +186,7 @@ func channelRows(connections []node.ConnectionStatus) rows {
 		}
 	}
 	return rows{
-		n: len(all), name: func(i int) string { return channelName(all[i].c, all[i].ch.Number) },
+		n: len(all), name: func(i int) string { return channelName(all[i].c, all[i].ch.Number) }, alias: func(i int) string { return clientName(all[i].c) },
 		entry: func(i int) map[string]any { return channelJSON(all[i].c, all[i].ch) },
 	}
 }

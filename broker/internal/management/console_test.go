@@ -158,6 +158,9 @@ const contrastScript = `(() => {
   return JSON.stringify([...bad, ...unexplained.map((e) => "not explained: " + e.textContent), ...unnamed.map((e) => "without a name: " + e.outerHTML.slice(0, 80))]);
 })()`
 
+// clearSearch empties the field for searching.
+const clearSearch = "{ const e = document.querySelector('input[type=search]'); e.value = ''; e.dispatchEvent(new Event('input')); }"
+
 // visit is what the test does on one page.
 type visit struct {
 	name string // of the screenshot
@@ -222,7 +225,7 @@ func TestConsole(t *testing.T) {
 		{"overview", "overview", "broker-3", nil},
 		{"queues", "queues", "orders.payment", []chromedp.Action{
 			chromedp.SendKeys("input[type=search]", "mail"), chromedp.Poll("document.querySelectorAll('tbody tr').length == 1", nil),
-			chromedp.Evaluate("{ const e = document.querySelector('input[type=search]'); e.value = ''; e.dispatchEvent(new Event('input')); }", nil), text("audit.log"),
+			chromedp.Evaluate(clearSearch, nil), text("audit.log"),
 		}},
 		{"queue", "queue/%2F/orders.payment", "Synced to", []chromedp.Action{text("follower"), text("orders.payment-1")}},
 		{"messages", "queue/%2F/audit.log", "Only broker-", []chromedp.Action{
@@ -233,7 +236,9 @@ func TestConsole(t *testing.T) {
 		{"exchange", "exchange/%2F/orders", "Where would this message go?", []chromedp.Action{
 			chromedp.SendKeys("#route-key", "payment.failed"), chromedp.Click("#route"), text("It goes to"), chromedp.Poll("document.querySelectorAll('.graph g.hit').length == 5", nil),
 		}},
-		{"connections", "connections", "order-service", []chromedp.Action{text("payment-service")}},
+		{"connections", "connections", "order-service", []chromedp.Action{
+			text("payment-service"), chromedp.SendKeys("input[type=search]", "payment-s"), text("1 of 4 connections"), chromedp.Evaluate(clearSearch, nil), text("4 of 4 connections"),
+		}},
 		{"channels", "channels", "Unconfirmed", nil},
 		{"policies", "policies", "replicate", []chromedp.Action{text("bounds")}},
 		{"vhosts", "vhosts", "Firehose", nil},
@@ -241,7 +246,7 @@ func TestConsole(t *testing.T) {
 		{"events", "events", "queue.created", []chromedp.Action{text("no alarms")}},
 		{"audit", "audit", "operator-policies", []chromedp.Action{
 			chromedp.SendKeys("input[type=search]", "anna"), text("2 of "), // the user, and the permissions
-			chromedp.Evaluate("{ const e = document.querySelector('input[type=search]'); e.value = ''; e.dispatchEvent(new Event('input')); }", nil), text("cluster-name"),
+			chromedp.Evaluate(clearSearch, nil), text("cluster-name"),
 		}},
 		{"definitions", "definitions", "Download", nil},
 	} {

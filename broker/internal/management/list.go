@@ -28,6 +28,7 @@ const (
 type rows struct {
 	n     int
 	name  func(i int) string // what the filter looks at
+	alias func(i int) string // what it looks at as well; nil: nothing
 	entry func(i int) map[string]any
 	// key returns what an entry is sorted by, where that can be had without making the
 	// entry; nil: it can't.
@@ -110,7 +111,7 @@ func (h *handler) list(w http.ResponseWriter, r *request, all rows) error {
 	}
 	var fit []int
 	for i := range all.n {
-		if l.fits(all.name(i)) {
+		if l.fits(all.name(i)) || all.alias != nil && l.fits(all.alias(i)) {
 			fit = append(fit, i)
 		}
 	}

@@ -27,7 +27,7 @@ export async function connections(main) {
 }
 
 const channelColumns = (own) => [
-  !own && { title: "Channel", sort: "name", cell: (c) => h("div", {}, h("a", { class: "name", href: "#/connection/" + seg(c.connection_details.name) }, c.name), h("div", { class: "small muted" }, `${c.user} in ${c.vhost} on ${c.node}`)) },
+  !own && { title: "Channel", sort: "name", cell: (c) => h("div", {}, h("a", { class: "name", href: "#/connection/" + seg(c.connection_details.name) }, c.name), h("div", { class: "small muted" }, `${c.user_provided_name ? c.user_provided_name + ", " : ""}${c.user} in ${c.vhost} on ${c.node}`)) },
   own && { title: "Channel", cell: (c) => c.number },
   { title: "State", cell: (c) => [state(c), " ", c.confirm && badge("confirms", "", true), c.transactional && badge("transactions", "", true)] },
   { title: "Unacked", sort: "messages_unacknowledged", num: true, cell: (c) => n(c.messages_unacknowledged), why: "Deliveries that the client has not acknowledged." },
