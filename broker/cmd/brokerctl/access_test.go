@@ -8,6 +8,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/warren-mq/warren/broker"
 	"github.com/warren-mq/warren/broker/brokertest"
 )
 
@@ -99,5 +100,33 @@ func TestAccess(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("the connection stays open")
+	}
+}
+
+// TestJoinCluster joins a node to a cluster that has something: when the command is done, the node knows of it.
+func TestJoinCluster(t *testing.T) {
+	first, second := brokertest.Start(t), brokertest.Start(t, func(c *broker.Config) { c.Name = "second" })
+	ctl := func(args ...string) string {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
+			t.Fatalf("%v: status %d: %s", args, code, stderr.String())
+		}
+		return stdout.String()
+	}
+	c, err := amqp.Dial(first.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	ch, err := c.Channel()
+	if err == nil {
+		_, err = ch.QueueDeclare("there", true, false, false, false, nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctl("-n", second.HTTPAddr(), "join_cluster", first.HTTPAddr())
+	if got := ctl("-q", "-n", second.HTTPAddr(), "list_queues", "name"); got != "name\nthere\n" {
+		t.Errorf("%q", got)
 	}
 }

@@ -115,6 +115,8 @@ func clusterJSON(o *overviewStatus, nodes []nodeStatus) map[string]any {
 type joinClusterCmd struct {
 	Target string `arg:"" help:"Node of the cluster to join: a name from --nodes, or host:port of its management API."`
 	Force  bool   `help:"Join even if the node holds durable queues, which are lost."`
+
+	Timeout time.Duration `short:"t" help:"How long to wait until the node serves clients in its new cluster." default:"60s"`
 }
 
 // Run implements the command. The target tells its peer address, the node does the rest.
@@ -128,7 +130,10 @@ func (c *joinClusterCmd) Run(s *session) error {
 	} else if !strings.Contains(c.Target, ":") {
 		return fmt.Errorf("%w: unknown node %q; --nodes adds it, or give host:port of its management API", errUsage, c.Target)
 	}
-	var overview struct{ Node, Peer string }
+	var overview struct {
+		Node, Peer string
+		ClusterID  string `json:"cluster_id"`
+	}
 	if _, err := s.client.callNode(s.ctx, target, http.MethodGet, "/api/overview", nil, &overview); err != nil {
 		return err
 	}
@@ -137,7 +142,19 @@ func (c *joinClusterCmd) Run(s *session) error {
 		return fmt.Errorf("%w: node %s can't join itself", errUsage, self.name)
 	}
 	s.heading("Clustering node %s with %s", self.name, overview.Node)
-	return s.client.call(s.ctx, http.MethodPost, "/api/cluster/join", map[string]any{"peer": overview.Peer, "force": c.Force}, nil)
+	if err := s.client.call(s.ctx, http.MethodPost, "/api/cluster/join", map[string]any{"peer": overview.Peer, "force": c.Force}, nil); err != nil {
+		return err
+	}
+	return s.poll(c.Timeout, "not a member", func() (bool, error) {
+		var now struct {
+			ClusterID string `json:"cluster_id"`
+		}
+		if err := s.client.call(s.ctx, http.MethodGet, "/api/overview", nil, &now); err != nil || now.ClusterID != overview.ClusterID {
+			return false, err
+		}
+		err := s.client.call(s.ctx, http.MethodGet, readyCheck, nil, nil)
+		return err == nil, err
+	})
 }
 
 type forgetCmd struct {
@@ -290,12 +307,15 @@ type awaitStartupCmd struct {
 	Timeout time.Duration `short:"t" help:"How long to wait." default:"60s"`
 }
 
-const pollInterval = 200 * time.Millisecond
+const (
+	pollInterval = 200 * time.Millisecond
+	readyCheck   = "/api/health/checks/ready-to-serve-clients"
+)
 
 // Run implements the command.
 func (c *awaitStartupCmd) Run(s *session) error {
 	return s.poll(c.Timeout, "not started", func() (bool, error) {
-		err := s.client.call(s.ctx, http.MethodGet, "/api/health/checks/ready-to-serve-clients", nil, nil)
+		err := s.client.call(s.ctx, http.MethodGet, readyCheck, nil, nil)
 		return err == nil, err
 	})
 }

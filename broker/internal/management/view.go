@@ -82,6 +82,9 @@ func (c *cached[T]) renew(ctx context.Context, build func(context.Context) T) T 
 
 // view is what all nodes said.
 type view struct {
+	mu sync.Mutex
+	of *node.Node // who was asked
+
 	queues      cached[node.Listing[node.QueueStatus]]
 	histories   cached[node.Listing[node.QueueStatus]] // with samples
 	connections cached[node.Listing[node.ConnectionStatus]]
@@ -98,6 +101,17 @@ func (v *view) forget() {
 	v.exchanges.forget()
 	v.totals.forget()
 	v.machines.forget()
+}
+
+// clusterView returns the view. It begins anew when the node has joined another cluster.
+func (h *handler) clusterView() *view {
+	h.view.mu.Lock()
+	defer h.view.mu.Unlock()
+	if n := h.b.Node(); n != h.view.of {
+		h.view.of = n
+		h.view.forget()
+	}
+	return &h.view
 }
 
 type totals struct {
@@ -118,9 +132,10 @@ func partial(w http.ResponseWriter, missing []string) {
 }
 
 func (h *handler) allQueues(w http.ResponseWriter, r *request, history bool) []node.QueueStatus {
-	part := &h.view.queues
+	v := h.clusterView()
+	part := &v.queues
 	if history {
-		part = &h.view.histories
+		part = &v.histories
 	}
 	l := part.get(r.Context(), func(ctx context.Context) node.Listing[node.QueueStatus] { return h.b.Node().ListQueues(ctx, history) })
 	partial(w, l.Missing)
@@ -128,13 +143,13 @@ func (h *handler) allQueues(w http.ResponseWriter, r *request, history bool) []n
 }
 
 func (h *handler) allConnections(w http.ResponseWriter, r *request) []node.ConnectionStatus {
-	l := h.view.connections.get(r.Context(), h.b.Node().ListConnections)
+	l := h.clusterView().connections.get(r.Context(), h.b.Node().ListConnections)
 	partial(w, l.Missing)
 	return l.Items
 }
 
 func (h *handler) exchangeCounts(r *request) map[[2]string]node.ExchangeCounts {
-	return h.view.exchanges.get(r.Context(), func(ctx context.Context) map[[2]string]node.ExchangeCounts {
+	return h.clusterView().exchanges.get(r.Context(), func(ctx context.Context) map[[2]string]node.ExchangeCounts {
 		of := map[[2]string]node.ExchangeCounts{}
 		for _, x := range h.b.Node().ListExchanges(ctx).Items {
 			of[[2]string{x.VHost, x.Name}] = x
@@ -144,14 +159,14 @@ func (h *handler) exchangeCounts(r *request) map[[2]string]node.ExchangeCounts {
 }
 
 func (h *handler) allTotals(ctx context.Context) totals {
-	return h.view.totals.get(ctx, func(ctx context.Context) (t totals) {
+	return h.clusterView().totals.get(ctx, func(ctx context.Context) (t totals) {
 		t.nodes, t.missing = h.b.Node().ListTotals(ctx, true)
 		return t
 	})
 }
 
 func (h *handler) allMachines(ctx context.Context) machines {
-	return h.view.machines.get(ctx, func(ctx context.Context) (m machines) {
+	return h.clusterView().machines.get(ctx, func(ctx context.Context) (m machines) {
 		m.nodes, m.missing = h.b.Node().ListMachines(ctx)
 		return m
 	})
