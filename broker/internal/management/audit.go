@@ -81,7 +81,7 @@ func (h *handler) listChanges(w http.ResponseWriter, r *request) error {
 	slices.Reverse(l.Items)
 	return h.list(w, r, rows{
 		n: len(l.Items), name: func(i int) string { return l.Items[i].User + " " + l.Items[i].Method + " " + l.Items[i].Path },
-		entry: func(i int) map[string]any {
+		entry: func(i int, _ map[string]any) map[string]any {
 			c := &l.Items[i]
 			m := map[string]any{
 				"timestamp": c.At, "node": c.Node, "user": c.User, "from": c.From, "with": c.With, "method": c.Method, "path": c.Path, "status": c.Status,

@@ -58,7 +58,7 @@ func (h *handler) connections(w http.ResponseWriter, r *request) error {
 	all := h.seenConnections(w, r)
 	return h.list(w, r, rows{
 		n: len(all), name: func(i int) string { return all[i].Name }, alias: func(i int) string { return clientName(&all[i]) },
-		entry: func(i int) map[string]any { return connectionJSON(&all[i]) },
+		entry: func(i int, _ map[string]any) map[string]any { return connectionJSON(&all[i]) },
 	})
 }
 
@@ -187,7 +187,7 @@ func channelRows(connections []node.ConnectionStatus) rows {
 	}
 	return rows{
 		n: len(all), name: func(i int) string { return channelName(all[i].c, all[i].ch.Number) }, alias: func(i int) string { return clientName(all[i].c) },
-		entry: func(i int) map[string]any { return channelJSON(all[i].c, all[i].ch) },
+		entry: func(i int, _ map[string]any) map[string]any { return channelJSON(all[i].c, all[i].ch) },
 	}
 }
 
@@ -266,6 +266,6 @@ func (h *handler) consumerList(w http.ResponseWriter, r *request, queues []*node
 func (h *handler) consumers(w http.ResponseWriter, r *request) error {
 	list := h.consumerList(w, r, h.seenQueues(w, r, false))
 	return h.list(w, r, rows{
-		n: len(list), name: func(i int) string { s, _ := list[i]["consumer_tag"].(string); return s }, entry: func(i int) map[string]any { return list[i] },
+		n: len(list), name: func(i int) string { s, _ := list[i]["consumer_tag"].(string); return s }, entry: func(i int, _ map[string]any) map[string]any { return list[i] },
 	})
 }

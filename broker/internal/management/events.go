@@ -45,7 +45,7 @@ func (h *handler) listEvents(w http.ResponseWriter, r *request) error {
 	l.Items = slices.DeleteFunc(l.Items, func(e node.Event) bool { return e.At <= after })
 	slices.Reverse(l.Items)
 	return h.list(w, r, rows{
-		n: len(l.Items), name: func(i int) string { return l.Items[i].Key }, entry: func(i int) map[string]any { return eventJSON(&l.Items[i]) },
+		n: len(l.Items), name: func(i int) string { return l.Items[i].Key }, entry: func(i int, _ map[string]any) map[string]any { return eventJSON(&l.Items[i]) },
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ const (
 	pageSizeDefault = 100
 	pageSizeMax     = 500
 	filterBytesMax  = 1024
+
+	writeBytes = 32 << 10 // of a whole list, at once
 )
 
 // rows are a list before it is filtered, sorted and cut. An entry is made only when it is
@@ -29,7 +32,8 @@ type rows struct {
 	n     int
 	name  func(i int) string // what the filter looks at
 	alias func(i int) string // what it looks at as well; nil: nothing
-	entry func(i int) map[string]any
+	// entry returns an entry. It may make it in m, which is empty.
+	entry func(i int, m map[string]any) map[string]any
 	// key returns what an entry is sorted by, where that can be had without making the
 	// entry; nil: it can't.
 	key func(i int, path string) (any, bool)
@@ -38,7 +42,7 @@ type rows struct {
 func ready(list []map[string]any) rows {
 	return rows{
 		n: len(list), name: func(i int) string { s, _ := list[i]["name"].(string); return s },
-		entry: func(i int) map[string]any { return list[i] },
+		entry: func(i int, _ map[string]any) map[string]any { return list[i] },
 	}
 }
 
@@ -118,7 +122,7 @@ func (h *handler) list(w http.ResponseWriter, r *request, all rows) error {
 	made := map[int]map[string]any{}
 	entry := func(i int) map[string]any {
 		if made[i] == nil {
-			made[i] = all.entry(i)
+			made[i] = all.entry(i, map[string]any{})
 		}
 		return made[i]
 	}
@@ -136,19 +140,51 @@ func (h *handler) list(w http.ResponseWriter, r *request, all rows) error {
 		}
 		fit = fit[from:min(from+l.size, filtered)]
 	}
+	if l.page == 0 {
+		l.whole(w, fit, func(i int, m map[string]any) map[string]any {
+			if x := made[i]; x != nil {
+				return x
+			}
+			return all.entry(i, m)
+		})
+		return nil
+	}
 	items := make([]map[string]any, 0, len(fit))
 	for _, i := range fit {
 		items = append(items, l.project(entry(i)))
-	}
-	if l.page == 0 {
-		write(w, http.StatusOK, items)
-		return nil
 	}
 	write(w, http.StatusOK, map[string]any{
 		"items": items, "page": l.page, "page_size": l.size, "item_count": len(items), "filtered_count": filtered,
 		"total_count": all.n, "page_count": max((filtered+l.size-1)/l.size, 1),
 	})
 	return nil
+}
+
+// whole answers with all entries, one after the other: a large list is never in memory,
+// and whoever else wants to work has its turn.
+func (l *listing) whole(w http.ResponseWriter, fit []int, entry func(i int, m map[string]any) map[string]any) {
+	begin(w, http.StatusOK)
+	e := encoder{b: append(make([]byte, 0, 2*writeBytes), '[')}
+	m := map[string]any{}
+	for at, i := range fit {
+		if at > 0 {
+			e.b = append(e.b, ',')
+		}
+		clear(m)
+		e.object(l.project(entry(i, m)))
+		if len(e.b) < writeBytes {
+			continue
+		}
+		if _, err := w.Write(e.b); err != nil {
+			return // the client is gone
+		}
+		e.b = e.b[:0]
+		runtime.Gosched()
+	}
+	if e.err != nil {
+		panic(http.ErrAbortHandler) // a broken answer must not look whole
+	}
+	_, _ = w.Write(append(e.b, "]\n"...))
 }
 
 // sortKey is what an entry is sorted by: what is missing first, then numbers, then all else

@@ -348,14 +348,19 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func write(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		status, b = http.StatusInternalServerError, []byte(`{"error":"internal"}`)
+	var e encoder
+	if e.value(v); e.err != nil {
+		status, e.b = http.StatusInternalServerError, []byte(`{"error":"internal"}`)
 	}
+	begin(w, status)
+	_, _ = w.Write(append(e.b, '\n'))
+}
+
+// begin writes the header of an answer in JSON.
+func begin(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff") // names are in it, which anybody chose
 	w.WriteHeader(status)
-	_, _ = w.Write(append(b, '\n'))
 }
 
 // changed answers a change: 201 if it made something, 204 if that was there.

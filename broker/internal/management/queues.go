@@ -2,7 +2,6 @@ package management
 
 import (
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/warren-mq/warren/broker/internal/fault"
@@ -79,9 +78,16 @@ func (h *handler) queues(w http.ResponseWriter, r *request) error {
 		return err
 	}
 	all := h.seenQueues(w, r, s.any())
-	entry := func(i int) map[string]any { return queueJSON(all[i], s) }
+	entry := func(i int, m map[string]any) map[string]any { return queueJSON(m, all[i], s) }
 	if q := r.URL.Query(); q.Get("disable_stats") == "true" {
-		entry = func(i int) map[string]any { return queueBrief(all[i], q.Get("enable_queue_totals") == "true") }
+		totals := q.Get("enable_queue_totals") == "true"
+		entry = func(i int, m map[string]any) map[string]any {
+			queueBrief(m, all[i])
+			if totals {
+				m["messages"], m["messages_ready"], m["messages_unacknowledged"] = all[i].Ready+all[i].Unacked, all[i].Ready, all[i].Unacked
+			}
+			return m
+		}
 	}
 	return h.list(w, r, rows{
 		n: len(all), name: func(i int) string { return all[i].Name }, entry: entry,
@@ -109,7 +115,7 @@ func (h *handler) queue(w http.ResponseWriter, r *request) error {
 	if err != nil {
 		return err
 	}
-	m := queueJSON(q, s)
+	m := queueJSON(map[string]any{}, q, s)
 	consumers := []map[string]any{}
 	for _, c := range h.consumerList(w, r, []*node.QueueStatus{q}) {
 		consumers = append(consumers, c)
@@ -127,23 +133,30 @@ func (h *handler) queue(w http.ResponseWriter, r *request) error {
 	return h.one(w, r, m)
 }
 
-// queueBrief is a queue without statistics.
-func queueBrief(q *node.QueueStatus, totals bool) map[string]any {
-	m := map[string]any{
-		"name": q.Name, "vhost": q.VHost, "type": q.Type, "durable": q.Durable, "auto_delete": q.AutoDelete, "exclusive": q.Exclusive,
-		"arguments": tableJSON(q.Args.Table), "node": q.Leader, "state": q.State,
-	}
-	if totals {
-		m["messages"], m["messages_ready"], m["messages_unacknowledged"] = q.Ready+q.Unacked, q.Ready, q.Unacked
-	}
-	return m
+// queueBrief puts a queue without statistics into m.
+func queueBrief(m map[string]any, q *node.QueueStatus) {
+	m["name"], m["vhost"], m["type"], m["durable"], m["auto_delete"], m["exclusive"] = q.Name, q.VHost, q.Type, q.Durable, q.AutoDelete, q.Exclusive
+	m["arguments"], m["node"], m["state"] = tableJSON(q.Args.Table), q.Leader, q.State
 }
 
-func queueJSON(q *node.QueueStatus, s spans) map[string]any {
+// What most entries have, and nobody changes.
+var (
+	nothing    = map[string]any{}
+	notRemoved = map[string]any{"rejected": 0, "expired": 0, "maxlen": 0, "delivery_limit": 0}
+)
+
+// queueJSON puts a queue into m, which is empty, and returns it.
+func queueJSON(m map[string]any, q *node.QueueStatus, s spans) map[string]any {
 	notLeader := func(list []string) []string {
-		return slices.DeleteFunc(slices.Clone(list), func(m string) bool { return m == q.Leader })
+		out := make([]string, 0, len(list))
+		for _, name := range list {
+			if name != q.Leader {
+				out = append(out, name)
+			}
+		}
+		return out
 	}
-	m := queueBrief(q, false)
+	queueBrief(m, q)
 	if q.State != "down" {
 		history := q.Samples
 		if s.any() && len(history) == 0 { // it is new: nobody has looked at it yet
@@ -161,11 +174,15 @@ func queueJSON(q *node.QueueStatus, s spans) map[string]any {
 		if st := messageStats(&q.Counts, &q.Rates, history, s.rates, queueStats...); st != nil {
 			m["message_stats"] = st
 		}
-		m["removed"] = map[string]any{"rejected": q.Dead[0], "expired": q.Dead[1], "maxlen": q.Dead[2], "delivery_limit": q.Dead[3]}
+		m["removed"] = notRemoved
+		if q.Dead != ([len(q.Dead)]uint64{}) {
+			m["removed"] = map[string]any{"rejected": q.Dead[0], "expired": q.Dead[1], "maxlen": q.Dead[2], "delivery_limit": q.Dead[3]}
+		}
 	}
 	m["leader"], m["members"], m["online"] = q.Leader, q.Members, notNil(q.Online)
-	m["slave_nodes"], m["synchronised_slave_nodes"], m["recoverable_slaves"] = notNil(notLeader(q.Members)), notNil(notLeader(q.Online)), notNil(notLeader(q.Members))
-	m["policy"], m["operator_policy"], m["effective_policy_definition"] = nil, nil, map[string]any{}
+	others := notLeader(q.Members)
+	m["slave_nodes"], m["synchronised_slave_nodes"], m["recoverable_slaves"] = others, notLeader(q.Online), others
+	m["policy"], m["operator_policy"], m["effective_policy_definition"] = nil, nil, nothing
 	m["exclusive_consumer_tag"], m["single_active_consumer_tag"], m["owner_pid_details"] = nil, nil, nil
 	m["storage_version"], m["head_message_timestamp"] = 2, nil
 	if q.Policy != "" {

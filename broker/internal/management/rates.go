@@ -15,6 +15,15 @@ var statKeys = map[string]node.Stat{
 	"get_no_ack": node.StatGetNoAck, "get_empty": node.StatGetEmpty, "ack": node.StatAck,
 }
 
+// detailsOf are the names of what stands beside the counters.
+var detailsOf = func() map[string]string {
+	of := map[string]string{}
+	for key := range statKeys {
+		of[key] = key + "_details"
+	}
+	return of
+}()
+
 // deliverGet is the sum of all ways to a client.
 var deliverGet = []node.Stat{node.StatDeliver, node.StatDeliverNoAck, node.StatGet, node.StatGetNoAck}
 
@@ -48,10 +57,17 @@ func parseSpans(q url.Values) (s spans, err error) {
 
 func (s spans) any() bool { return s.lengths.age > 0 || s.rates.age > 0 }
 
+// atRest is what stands beside a number that does not change. Nobody changes it, either.
+var atRest = map[string]any{"rate": 0.0}
+
 // details returns what stands beside a number: its rate, and how it went, if asked.
 func details(rate float64, history []node.Sample, s span, value func(*node.Sample) uint64) map[string]any {
+	sampled := s.age > 0 && len(history) > 0
+	if rate == 0 && !sampled {
+		return atRest
+	}
 	d := map[string]any{"rate": round(rate)}
-	if s.age == 0 || len(history) == 0 {
+	if !sampled {
 		return d
 	}
 	end := history[len(history)-1].At
@@ -103,7 +119,7 @@ func messageStats(c *node.Counts, r *node.Rates, history []node.Sample, s span, 
 	for _, key := range keys {
 		i := statKeys[key]
 		m[key] = c[i]
-		m[key+"_details"] = details(r[i], history, s, func(x *node.Sample) uint64 { return x.Counts[i] })
+		m[detailsOf[key]] = details(r[i], history, s, func(x *node.Sample) uint64 { return x.Counts[i] })
 	}
 	var sum uint64
 	var rate float64

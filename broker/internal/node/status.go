@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -115,40 +116,56 @@ func (n *Node) queuesHere(ctx context.Context, history bool) []QueueCounts {
 // ListQueues returns all queues with their counts, by virtual host and name; with their
 // samples, if history is set.
 func (n *Node) ListQueues(ctx context.Context, history bool) Listing[QueueStatus] {
-	counts := map[uint64]QueueCounts{}
+	counts := map[uint64]*QueueCounts{}
 	var mu sync.Mutex
 	add := func(list []QueueCounts) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, s := range list {
-			if old, have := counts[s.ID]; !have || old.Stale {
-				counts[s.ID] = s
+		for i := range list {
+			if old := counts[list[i].ID]; old == nil || old.Stale {
+				counts[list[i].ID] = &list[i]
 			}
 		}
 	}
 	missing := n.eachNode(ctx, call{Op: callQueues, History: history},
 		func() { add(n.queuesHere(ctx, history)) }, func(r callReply) { add(r.Queues) })
-	var all []QueueStatus
+	var found []*metadata.Queue
 	n.topologyMu.RLock()
 	n.topology.EachQueue(func(q *metadata.Queue) {
 		if !q.Internal {
-			all = append(all, n.describe(q, counts))
+			found = append(found, q)
 		}
 	})
 	n.topologyMu.RUnlock()
-	slices.SortFunc(all, func(a, b QueueStatus) int {
-		return cmp.Or(cmp.Compare(a.VHost, b.VHost), cmp.Compare(a.Name, b.Name))
+	slices.SortFunc(found, func(a, b *metadata.Queue) int {
+		return cmp.Or(cmp.Compare(a.VHost, b.VHost), cmp.Compare(a.Name, b.Name)) // they never change
 	})
+	all := make([]QueueStatus, 0, len(found))
+	for some := range slices.Chunk(found, describedAtOnce) {
+		n.topologyMu.RLock()
+		for _, q := range some {
+			if q = n.topology.QueueByID(q.ID); q != nil { // it may be gone meanwhile
+				all = append(all, n.describe(q, counts[q.ID]))
+			}
+		}
+		n.topologyMu.RUnlock()
+		runtime.Gosched()
+	}
 	return Listing[QueueStatus]{all, missing}
 }
 
-// describe joins the topology's view of a queue with its leader's counts. The caller
-// holds topologyMu.
-func (n *Node) describe(q *metadata.Queue, counts map[uint64]QueueCounts) QueueStatus {
-	c, led := counts[q.ID]
+// describedAtOnce is how many queues are described before others get their turn.
+const describedAtOnce = 256
+
+// describe joins the topology's view of a queue with its leader's counts; nil: nobody
+// leads it. The caller holds topologyMu.
+func (n *Node) describe(q *metadata.Queue, c *QueueCounts) QueueStatus {
 	s := QueueStatus{
-		QueueCounts: c, VHost: q.VHost, Name: q.Name, Type: q.Type(), Durable: q.Durable, AutoDelete: q.AutoDelete,
+		VHost: q.VHost, Name: q.Name, Type: q.Type(), Durable: q.Durable, AutoDelete: q.AutoDelete,
 		Exclusive: q.Exclusive(), Owner: q.Owner, Args: q.Args, Group: q.Group, Definition: n.topology.Definition(q),
+	}
+	if c != nil {
+		s.QueueCounts = *c
 	}
 	s.ID = q.ID
 	if p := n.topology.PolicyOf(q); p != nil {
@@ -169,7 +186,7 @@ func (n *Node) describe(q *metadata.Queue, counts map[uint64]QueueCounts) QueueS
 	switch {
 	case q.Target != 0:
 		s.State = "moving"
-	case !led:
+	case c == nil:
 		s.State = "down"
 	default:
 		s.State = "running"
