@@ -25,34 +25,29 @@ type row struct {
 
 // load returns the oldest records that may be published: not those that wait after a failure, nor those behind such a one.
 func (s store) load(ctx context.Context, now time.Time, limit int) ([]row, error) {
-	rows, err := s.db.Reader.QueryContext(ctx, s.db.Rebind(`
+	return sqldb.Query(ctx, s.db, s.db.Reader, scan, `
 		SELECT seq, message_id, destination, aggregate_key, type, content_type, correlation_id, routing_key, headers, payload, created_ms, attempts
 		FROM outbox a
 		WHERE sent_ms IS NULL AND retry_ms <= ?
 		  AND (aggregate_key = '' OR NOT EXISTS (
 			SELECT 1 FROM outbox b WHERE b.sent_ms IS NULL AND b.aggregate_key = a.aggregate_key AND b.seq < a.seq AND b.retry_ms > ?))
-		ORDER BY seq LIMIT ?`), now.UnixMilli(), now.UnixMilli(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("outbox: load: %w", err)
+		ORDER BY seq LIMIT ?`, now.UnixMilli(), now.UnixMilli(), limit)
+}
+
+func scan(r sqldb.Row) (row, error) {
+	var w row
+	var headers string
+	var created int64
+	m := &w.message
+	if err := r.Scan(&w.seq, &m.ID, &w.destination, &w.key, &m.Type, &m.ContentType, &m.CorrelationID, &m.RoutingKey,
+		&headers, &m.Payload, &created, &w.attempts); err != nil {
+		return row{}, fmt.Errorf("outbox: load: %w", err)
 	}
-	defer rows.Close()
-	var out []row
-	for rows.Next() {
-		var w row
-		var headers string
-		var created int64
-		m := &w.message
-		if err := rows.Scan(&w.seq, &m.ID, &w.destination, &w.key, &m.Type, &m.ContentType, &m.CorrelationID, &m.RoutingKey,
-			&headers, &m.Payload, &created, &w.attempts); err != nil {
-			return nil, fmt.Errorf("outbox: load: %w", err)
-		}
-		m.Timestamp = time.UnixMilli(created)
-		if err := json.Unmarshal([]byte(headers), &m.Headers); err != nil {
-			return nil, fmt.Errorf("outbox: headers of record %d: %w", w.seq, err)
-		}
-		out = append(out, w)
+	m.Timestamp = time.UnixMilli(created)
+	if err := json.Unmarshal([]byte(headers), &m.Headers); err != nil {
+		return row{}, fmt.Errorf("outbox: headers of record %d: %w", w.seq, err)
 	}
-	return out, rows.Err()
+	return w, nil
 }
 
 // sent marks records as published.

@@ -183,3 +183,32 @@ func (d *DB) InTx(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) e
 	}
 	return nil
 }
+
+// Row is a row of a query: *sql.Rows and *sql.Row are.
+type Row interface{ Scan(dest ...any) error }
+
+// Querier is where a query runs: a transaction, Writer or Reader.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Query returns all rows of a query with ? placeholders, each as scan reads it.
+func Query[T any](ctx context.Context, d *DB, on Querier, scan func(Row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := on.QueryContext(ctx, d.Rebind(query), args...)
+	if err != nil {
+		return nil, fmt.Errorf("sqldb: query: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("sqldb: query: %w", err)
+	}
+	return all, nil
+}

@@ -51,13 +51,20 @@ func (c *conn) take(ctx context.Context, query string) (driver.Stmt, error) {
 	return c.PrepareContext(ctx, query)
 }
 
-// giveBack keeps a statement for the next time.
-func (c *conn) giveBack(query string, s driver.Stmt) error {
-	if _, ok := c.free[query]; ok || len(c.free) >= statementsMax {
+// giveBack keeps a statement for the next time. If there are too many, any other one has to go.
+func (c *conn) giveBack(query string, s driver.Stmt) (err error) {
+	if _, ok := c.free[query]; ok {
 		return s.Close()
 	}
+	if len(c.free) >= statementsMax {
+		for other, old := range c.free {
+			delete(c.free, other)
+			err = old.Close()
+			break
+		}
+	}
 	c.free[query] = s
-	return nil
+	return err
 }
 
 // ExecContext runs a statement. Without arguments it may be several in one text, which can't be prepared as one.

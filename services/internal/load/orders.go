@@ -20,6 +20,8 @@ const (
 	answerMax    = 4 << 20 // bytes
 	pageSize     = 200     // orders, the most that the API gives at once
 	lookInterval = 500 * time.Millisecond
+
+	ledgerPath = "/page/ledger"
 )
 
 // Orders is the order service, as a customer sees it, and an account of what it has accepted.
@@ -132,7 +134,7 @@ type serviceLedger struct{ Open, Lost, Double int64 }
 // Open is how many orders of the service have not come to their end.
 func (o *Orders) Open(ctx context.Context) (int64, error) {
 	var s serviceLedger
-	err := o.get(ctx, "/page/ledger", &s)
+	err := o.get(ctx, ledgerPath, &s)
 	return s.Open, err
 }
 
@@ -145,14 +147,13 @@ func (o *Orders) Settle(ctx context.Context, within time.Duration) (*Ledger, err
 	defer cancel()
 	var s serviceLedger
 	for {
-		err := o.get(ctx, "/page/ledger", &s)
-		if err == nil && s.Open == 0 || wait.Err() != nil {
-			if err != nil {
-				return nil, err
-			}
+		if err := o.get(ctx, ledgerPath, &s); err == nil && s.Open == 0 || wait.Err() != nil {
 			break
 		}
 		_ = Wall{}.Wait(wait, time.Now().Add(lookInterval)) // the end of waiting is looked at above
+	}
+	if err := o.get(ctx, ledgerPath+"?exact=true", &s); err != nil {
+		return nil, err
 	}
 	l := &Ledger{Lost: s.Lost, Double: s.Double, Status: map[string]int64{}}
 	o.mu.Lock()

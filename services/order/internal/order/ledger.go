@@ -3,8 +3,10 @@ package order
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/internal/chassis"
 	"github.com/warren-mq/warren/services/internal/saga"
 )
@@ -22,41 +24,64 @@ type Ledger struct {
 	Status   map[Status]int64 `json:"status"`
 }
 
-// Ledger counts.
-func (s *Service) Ledger(ctx context.Context) (Ledger, error) {
-	l := Ledger{Status: map[Status]int64{}}
-	rows, err := s.DB.Reader.QueryContext(ctx, `SELECT state, count(*) FROM orders GROUP BY state`)
+// ledgerRest is for how many times as long as it takes nobody looks again for what was applied twice.
+const ledgerRest = 20
+
+// doubles remembers what was found last.
+type doubles struct {
+	mu    sync.Mutex
+	n     int64
+	until time.Time
+}
+
+// Ledger counts. What was applied twice is looked for in all timelines, which takes long when there are many: unless exact is
+// asked for, it may be some time ago that somebody looked.
+func (s *Service) Ledger(ctx context.Context, exact bool) (Ledger, error) {
+	type count struct {
+		state saga.State
+		n     int64
+	}
+	counts, err := sqldb.Query(ctx, s.DB, s.DB.Reader, func(row sqldb.Row) (c count, err error) {
+		err = row.Scan(&c.state, &c.n)
+		return c, err
+	}, `SELECT state, count(*) FROM orders GROUP BY state`)
 	if err != nil {
 		return Ledger{}, fmt.Errorf("order: ledger: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var state saga.State
-		var n int64
-		if err := rows.Scan(&state, &n); err != nil {
-			return Ledger{}, fmt.Errorf("order: ledger: %w", err)
-		}
-		l.Accepted += n
-		l.Status[statuses[state]] += n
-		if saga.Order.Final(state) {
-			l.Ended += n
+	l := Ledger{Status: map[Status]int64{}}
+	for _, c := range counts {
+		l.Accepted += c.n
+		l.Status[statuses[c.state]] += c.n
+		if saga.Order.Final(c.state) {
+			l.Ended += c.n
 		} else {
-			l.Open += n
+			l.Open += c.n
 		}
-	}
-	if err := rows.Err(); err != nil {
-		return Ledger{}, fmt.Errorf("order: ledger: %w", err)
 	}
 	row := s.DB.Reader.QueryRowContext(ctx, s.DB.Rebind(`SELECT count(*) FROM orders WHERE placed_ms < ? AND status IN ('pending', 'confirmed', 'cancelling', 'shipped')`),
 		chassis.Millis(s.Now().Add(-s.expiry-overdueAfter)))
 	if err := row.Scan(&l.Lost); err != nil {
 		return Ledger{}, fmt.Errorf("order: ledger: %w", err)
 	}
-	row = s.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM timeline GROUP BY order_id, event HAVING count(*) > 1) AS twice`)
-	if err := row.Scan(&l.Double); err != nil {
-		return Ledger{}, fmt.Errorf("order: ledger: %w", err)
+	l.Double, err = s.appliedTwice(ctx, exact)
+	return l, err
+}
+
+// appliedTwice counts the events that some order has applied more than once.
+func (s *Service) appliedTwice(ctx context.Context, exact bool) (int64, error) {
+	d := &s.doubles
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	began := time.Now()
+	if !exact && began.Before(d.until) {
+		return d.n, nil
 	}
-	return l, nil
+	row := s.DB.Reader.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM timeline GROUP BY order_id, event HAVING count(*) > 1) AS twice`)
+	if err := row.Scan(&d.n); err != nil {
+		return 0, fmt.Errorf("order: ledger: %w", err)
+	}
+	d.until = time.Now().Add(ledgerRest * time.Since(began))
+	return d.n, nil
 }
 
 // News is a line of some order's timeline.
@@ -67,22 +92,13 @@ type News struct {
 
 // Latest returns the lines that were written at a time or later, the oldest first.
 func (s *Service) Latest(ctx context.Context, since time.Time, limit int) ([]News, error) {
-	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(
-		`SELECT order_id, seq, at_ms, event, status, detail FROM timeline WHERE at_ms >= ? ORDER BY at_ms, order_id, seq LIMIT ?`),
-		chassis.Millis(since), limit)
-	if err != nil {
-		return nil, fmt.Errorf("order: news: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []News
-	for rows.Next() {
-		var n News
+	return sqldb.Query(ctx, s.DB, s.DB.Reader, func(row sqldb.Row) (n News, err error) {
 		var at int64
-		if err := rows.Scan(&n.OrderID, &n.Seq, &at, &n.Event, &n.Status, &n.Detail); err != nil {
-			return nil, fmt.Errorf("order: news: %w", err)
+		if err := row.Scan(&n.OrderID, &n.Seq, &at, &n.Event, &n.Status, &n.Detail); err != nil {
+			return News{}, fmt.Errorf("order: news: %w", err)
 		}
 		n.At = chassis.FromMillis(at)
-		out = append(out, n)
-	}
-	return out, rows.Err()
+		return n, nil
+	}, `SELECT order_id, seq, at_ms, event, status, detail FROM timeline WHERE at_ms >= ? ORDER BY at_ms, order_id, seq LIMIT ?`,
+		chassis.Millis(since), limit)
 }

@@ -62,6 +62,7 @@ type Service struct {
 	chassis.Core
 	expiry  time.Duration
 	changes *pulse
+	doubles doubles
 }
 
 // New returns the service. expiry is how long money and goods may take before an order is stopped.

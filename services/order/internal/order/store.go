@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/internal/chassis"
 )
 
@@ -75,41 +76,21 @@ func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]Order, e
 }
 
 func (s *Service) query(ctx context.Context, query string, args ...any) ([]Order, error) {
-	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(query), args...)
-	if err != nil {
-		return nil, fmt.Errorf("order: list: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Order
-	for rows.Next() {
-		o, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, o)
-	}
-	return out, rows.Err()
+	return sqldb.Query(ctx, s.DB, s.DB.Reader, scan, query, args...)
 }
 
 // Timeline returns the lines of an order's timeline after a sequence number.
 func (s *Service) Timeline(ctx context.Context, id string, after int64) ([]Entry, error) {
-	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(
-		`SELECT seq, at_ms, event, status, detail FROM timeline WHERE order_id = ? AND seq > ? ORDER BY seq`), id, after)
-	if err != nil {
-		return nil, fmt.Errorf("order: timeline: %w", err)
+	return sqldb.Query(ctx, s.DB, s.DB.Reader, scanEntry, `SELECT seq, at_ms, event, status, detail FROM timeline WHERE order_id = ? AND seq > ? ORDER BY seq`, id, after)
+}
+
+func scanEntry(row sqldb.Row) (e Entry, err error) {
+	var at int64
+	if err := row.Scan(&e.Seq, &at, &e.Event, &e.Status, &e.Detail); err != nil {
+		return Entry{}, fmt.Errorf("order: timeline: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	var out []Entry
-	for rows.Next() {
-		var e Entry
-		var at int64
-		if err := rows.Scan(&e.Seq, &at, &e.Event, &e.Status, &e.Detail); err != nil {
-			return nil, fmt.Errorf("order: timeline: %w", err)
-		}
-		e.At = chassis.FromMillis(at)
-		out = append(out, e)
-	}
-	return out, rows.Err()
+	e.At = chassis.FromMillis(at)
+	return e, nil
 }
 
 // Follow calls f with each line of the timeline after a sequence number as it is written, until f fails or ctx ends. idle is
@@ -142,7 +123,7 @@ func (s *Service) Follow(ctx context.Context, id string, after int64, pause time
 	}
 }
 
-func scan(row interface{ Scan(...any) error }) (Order, error) {
+func scan(row sqldb.Row) (Order, error) {
 	var o Order
 	var items string
 	var cancelled, placed, updated, due int64

@@ -104,7 +104,7 @@ func (p *Page) look(ctx context.Context) snapshot {
 		}
 	})
 	asking.Go(func() {
-		l, err := p.cfg.Orders.Ledger(ctx)
+		l, err := p.cfg.Orders.Ledger(ctx, false)
 		if err != nil && ctx.Err() == nil {
 			p.cfg.Log.WarnContext(ctx, "ledger", "error", err)
 		}

@@ -89,9 +89,9 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ledger answers with the account of all orders.
+// ledger answers with the account of all orders; with ?exact=true of this moment.
 func (p *Page) ledger(w http.ResponseWriter, r *http.Request) {
-	l, err := p.cfg.Orders.Ledger(r.Context())
+	l, err := p.cfg.Orders.Ledger(r.Context(), r.URL.Query().Get("exact") == "true")
 	if err != nil {
 		p.cfg.Log.WarnContext(r.Context(), "ledger", "error", err)
 		httpserver.WriteProblem(w, http.StatusInternalServerError, "the orders cannot be counted now")

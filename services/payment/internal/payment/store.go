@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/internal/chassis"
 	"github.com/warren-mq/warren/services/internal/saga"
 )
@@ -88,23 +89,10 @@ func (s *Service) List(ctx context.Context, before string, limit int) ([]Payment
 }
 
 func (s *Service) query(ctx context.Context, query string, args ...any) ([]Payment, error) {
-	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(query), args...)
-	if err != nil {
-		return nil, fmt.Errorf("payment: list: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Payment
-	for rows.Next() {
-		p, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, rows.Err()
+	return sqldb.Query(ctx, s.DB, s.DB.Reader, scan, query, args...)
 }
 
-func scan(row interface{ Scan(...any) error }) (Payment, error) {
+func scan(row sqldb.Row) (Payment, error) {
 	var p Payment
 	var updated, due, giveUp int64
 	err := row.Scan(&p.OrderID, &p.ID, &p.State, &p.CustomerID, &p.Amount, &p.Currency, &p.Reason, &updated, &p.asked, &due, &giveUp, &p.traceparent)

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel"
 
+	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/events"
 )
 
@@ -43,11 +44,7 @@ func (s *Service) Seed(ctx context.Context) error {
 				return fmt.Errorf("product: seed: %w", err)
 			}
 		}
-		rows, err := tx.QueryContext(ctx, `SELECT `+columns+` FROM products ORDER BY sku`)
-		if err != nil {
-			return fmt.Errorf("product: seed: %w", err)
-		}
-		listed, err := scanAll(rows)
+		listed, err := sqldb.Query(ctx, s.DB, tx, scan, `SELECT `+columns+` FROM products ORDER BY sku`)
 		if err != nil {
 			return err
 		}

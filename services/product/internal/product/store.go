@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/internal/chassis"
 	"github.com/warren-mq/warren/services/internal/saga"
 )
@@ -51,20 +52,15 @@ func (s *Service) lock(ctx context.Context, tx *sql.Tx, orderID string) (reserva
 	if r.state == saga.Stock.Initial {
 		return r, nil
 	}
-	rows, err := tx.QueryContext(ctx, s.DB.Rebind(`SELECT sku, quantity FROM reservation_items WHERE order_id = ?`), orderID)
-	if err != nil {
-		return reservation{}, fmt.Errorf("product: read reservation: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var sku string
+	_, err = sqldb.Query(ctx, s.DB, tx, func(row sqldb.Row) (sku string, err error) {
 		var n int64
-		if err := rows.Scan(&sku, &n); err != nil {
-			return reservation{}, fmt.Errorf("product: read reservation: %w", err)
+		if err := row.Scan(&sku, &n); err != nil {
+			return "", fmt.Errorf("product: read reservation: %w", err)
 		}
 		r.items[sku] = n
-	}
-	return r, rows.Err()
+		return sku, nil
+	}, `SELECT sku, quantity FROM reservation_items WHERE order_id = ?`, orderID)
+	return r, err
 }
 
 func (s *Service) save(ctx context.Context, tx *sql.Tx, r reservation, at time.Time) error {
@@ -88,21 +84,12 @@ func (s *Service) saveItems(ctx context.Context, tx *sql.Tx, r reservation) erro
 
 // due returns the holds that have run out by now, the first first.
 func (s *Service) due(ctx context.Context, now time.Time, limit int) ([]reservation, error) {
-	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(
-		`SELECT order_id, traceparent FROM reservations WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`), now.UnixMilli(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("product: read reservations: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []reservation
-	for rows.Next() {
-		var r reservation
-		if err := rows.Scan(&r.orderID, &r.traceparent); err != nil {
-			return nil, fmt.Errorf("product: read reservations: %w", err)
+	return sqldb.Query(ctx, s.DB, s.DB.Reader, func(row sqldb.Row) (r reservation, err error) {
+		if err := row.Scan(&r.orderID, &r.traceparent); err != nil {
+			return reservation{}, fmt.Errorf("product: read reservations: %w", err)
 		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+		return r, nil
+	}, `SELECT order_id, traceparent FROM reservations WHERE due_ms > 0 AND due_ms <= ? ORDER BY due_ms LIMIT ?`, now.UnixMilli(), limit)
 }
 
 // move changes the stock of one product by n pieces and writes the ledger.
@@ -141,27 +128,10 @@ func (s *Service) Get(ctx context.Context, sku string) (Product, error) {
 
 // List returns products by SKU, beginning after one ("" is the start).
 func (s *Service) List(ctx context.Context, after string, limit int) ([]Product, error) {
-	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(`SELECT `+columns+` FROM products WHERE sku > ? ORDER BY sku LIMIT ?`), after, limit)
-	if err != nil {
-		return nil, fmt.Errorf("product: list: %w", err)
-	}
-	return scanAll(rows)
+	return sqldb.Query(ctx, s.DB, s.DB.Reader, scan, `SELECT `+columns+` FROM products WHERE sku > ? ORDER BY sku LIMIT ?`, after, limit)
 }
 
-func scanAll(rows *sql.Rows) ([]Product, error) {
-	defer func() { _ = rows.Close() }()
-	var out []Product
-	for rows.Next() {
-		p, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, rows.Err()
-}
-
-func scan(row interface{ Scan(...any) error }) (Product, error) {
+func scan(row sqldb.Row) (Product, error) {
 	var p Product
 	if err := row.Scan(&p.SKU, &p.Name, &p.Price, &p.Currency, &p.Revision, &p.Stock, &p.Reserved); err != nil {
 		return Product{}, fmt.Errorf("product: read: %w", err)

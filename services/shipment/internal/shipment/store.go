@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/warren-mq/warren/libs/sqldb"
 	"github.com/warren-mq/warren/services/internal/chassis"
 	"github.com/warren-mq/warren/services/internal/saga"
 )
@@ -77,23 +78,10 @@ func (s *Service) List(ctx context.Context, before string, limit int) ([]Shipmen
 }
 
 func (s *Service) query(ctx context.Context, query string, args ...any) ([]Shipment, error) {
-	rows, err := s.DB.Reader.QueryContext(ctx, s.DB.Rebind(query), args...)
-	if err != nil {
-		return nil, fmt.Errorf("shipment: list: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Shipment
-	for rows.Next() {
-		p, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, rows.Err()
+	return sqldb.Query(ctx, s.DB, s.DB.Reader, scan, query, args...)
 }
 
-func scan(row interface{ Scan(...any) error }) (Shipment, error) {
+func scan(row sqldb.Row) (Shipment, error) {
 	var p Shipment
 	var due, updated, undeliverable int64
 	if err := row.Scan(&p.OrderID, &p.ID, &p.State, &p.Reason, &due, &p.traceparent, &updated, &undeliverable); err != nil {
