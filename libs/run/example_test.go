@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/warren-mq/warren/libs/run"
 )
@@ -34,6 +35,19 @@ func ExampleComponents() {
 	// stop bindings
 	// stop database
 	// <nil>
+}
+
+func ExampleParse() {
+	var flags struct {
+		Rate float64 `help:"Orders a second." default:"50"`
+	}
+	for _, line := range [][]string{{"--rate", "20"}, {"--rate", "many"}} {
+		_, err := run.Parse(&flags, "load", "Places orders.", line, os.Stdout, os.Stderr)
+		fmt.Println(flags.Rate, err)
+	}
+	// Output:
+	// 20 <nil>
+	// 20 --rate: expected a float but got "many" (string); --help tells more
 }
 
 func ExampleMain() {

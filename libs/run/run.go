@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 // Deadlines of one component.
@@ -134,6 +136,24 @@ type UsageError struct{ Err error }
 
 func (u UsageError) Error() string { return u.Err.Error() }
 func (u UsageError) Unwrap() error { return u.Err }
+
+// Parse reads a command line into flags, a pointer to a struct with kong's tags. Help that was asked for goes to stdout; the
+// result is nil then, and there is nothing more to do. A mistake in the command line is a UsageError.
+func Parse(flags any, name, description string, args []string, stdout, stderr io.Writer) (*kong.Context, error) {
+	helped := false
+	parser, err := kong.New(flags, kong.Name(name), kong.Description(description), kong.Writers(stdout, stderr), kong.Exit(func(int) { helped = true }))
+	if err != nil {
+		return nil, err
+	}
+	k, err := parser.Parse(args)
+	switch {
+	case helped:
+		return nil, nil //nolint:nilnil // as the comment says
+	case err != nil:
+		return nil, UsageError{fmt.Errorf("%w; --help tells more", err)}
+	}
+	return k, nil
+}
 
 // Main runs f until SIGINT or SIGTERM ends its context and returns the exit code: 0, 1 for an error, 2 for a UsageError.
 // A second signal kills the process at once. Use it as os.Exit(run.Main(name, run)).

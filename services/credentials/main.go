@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/internal/access"
 )
@@ -32,18 +30,9 @@ func main() { os.Exit(run.Main("credentials", credentials)) }
 
 func credentials(_ context.Context, args []string, _ func(string) string, stderr io.Writer) error {
 	var c cli
-	helped := false
-	parser, err := kong.New(&c, kong.Name("credentials"), kong.Description("Passwords of the system."),
-		kong.Writers(os.Stdout, stderr), kong.Exit(func(int) { helped = true }))
-	if err != nil {
+	k, err := run.Parse(&c, "credentials", "Passwords of the system.", args, os.Stdout, stderr)
+	if k == nil {
 		return err
-	}
-	k, err := parser.Parse(args)
-	switch {
-	case helped:
-		return nil
-	case err != nil:
-		return run.UsageError{Err: err}
 	}
 	return k.Run(&c)
 }

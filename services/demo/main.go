@@ -10,8 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/demo/system"
 )
@@ -34,18 +32,9 @@ func main() { os.Exit(run.Main("demo", demo)) }
 // demo carries out what the command line asks for.
 func demo(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	var c cli
-	helped := false
-	parser, err := kong.New(&c, kong.Name("demo"), kong.Writers(os.Stdout, stderr), kong.Exit(func(int) { helped = true }),
-		kong.Description("Warren as local processes. "+system.BrokerSetting+"=rabbitmq runs it on an installed RabbitMQ. Ports: "+settings()+"."))
-	if err != nil {
+	k, err := run.Parse(&c, "demo", "Warren as local processes. "+system.BrokerSetting+"=rabbitmq runs it on an installed RabbitMQ. Ports: "+settings()+".", args, os.Stdout, stderr)
+	if k == nil {
 		return err
-	}
-	k, err := parser.Parse(args)
-	switch {
-	case helped:
-		return nil
-	case err != nil:
-		return run.UsageError{Err: err}
 	}
 	ports, err := system.ReadPorts(getenv)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/google/uuid"
 
 	"github.com/warren-mq/warren/libs/run"
@@ -40,18 +39,9 @@ var (
 // generate carries out what the command line asks for.
 func generate(ctx context.Context, args []string, _ func(string) string, stderr io.Writer) error {
 	var f flags
-	helped := false
-	parser, err := kong.New(&f, kong.Name("load"), kong.Writers(os.Stdout, stderr), kong.Exit(func(int) { helped = true }),
-		kong.Description("Places orders by a schedule and keeps account of them. Exit status 1: some failed, or the ledger is not clean."))
-	if err != nil {
+	k, err := run.Parse(&f, "load", "Places orders by a schedule and keeps account of them. Exit status 1: some failed, or the ledger is not clean.", args, os.Stdout, stderr)
+	if k == nil {
 		return err
-	}
-	_, err = parser.Parse(args)
-	switch {
-	case helped:
-		return nil
-	case err != nil:
-		return run.UsageError{Err: err}
 	}
 	schedule, err := f.schedule()
 	if err != nil {

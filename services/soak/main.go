@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/demo/system"
 	"github.com/warren-mq/warren/services/internal/load"
@@ -39,18 +37,9 @@ var errLedger = errors.New("the ledger is not clean")
 // soak carries out what the command line asks for.
 func soak(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	var f flags
-	helped := false
-	parser, err := kong.New(&f, kong.Name("soak"), kong.Writers(os.Stdout, stderr), kong.Exit(func(int) { helped = true }),
-		kong.Description("Runs the system under load while something breaks every minute. Exit status 1: the ledger is not clean."))
-	if err != nil {
+	k, err := run.Parse(&f, "soak", "Runs the system under load while something breaks every minute. Exit status 1: the ledger is not clean.", args, os.Stdout, stderr)
+	if k == nil {
 		return err
-	}
-	_, err = parser.Parse(args)
-	switch {
-	case helped:
-		return nil
-	case err != nil:
-		return run.UsageError{Err: err}
 	}
 	schedule, err := load.NewSchedule(load.Poisson, f.Seed, load.Step{Rate: f.Rate, Time: f.For})
 	if err == nil && (f.Every < 2*time.Second || f.Every/2 > failureTimeMax) {

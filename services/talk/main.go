@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/warren-mq/warren/libs/rabbitmq"
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/services/demo/system"
@@ -42,18 +40,9 @@ var errUnexpected = errors.New("not everything is as expected")
 // talk carries out what the command line asks for.
 func talk(ctx context.Context, args []string, _ func(string) string, stderr io.Writer) error {
 	var f flags
-	helped := false
-	parser, err := kong.New(&f, kong.Name("talk"), kong.Writers(os.Stdout, stderr), kong.Exit(func(int) { helped = true }),
-		kong.Description("Does the talk's experiments and prints what was expected and what was seen. Exit status 1: they differ."))
-	if err != nil {
+	k, err := run.Parse(&f, "talk", "Does the talk's experiments and prints what was expected and what was seen. Exit status 1: they differ.", args, os.Stdout, stderr)
+	if k == nil {
 		return err
-	}
-	k, err := parser.Parse(args)
-	switch {
-	case helped:
-		return nil
-	case err != nil:
-		return run.UsageError{Err: err}
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
 	k.BindTo(stderr, (*io.Writer)(nil))

@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/warren-mq/warren/libs/run"
 )
 
@@ -40,18 +38,9 @@ type command interface {
 // execute runs one command line. A mistake in it is a run.UsageError.
 func execute(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	var c cli
-	helped := false
-	parser, err := kong.New(&c, kong.Name("streamctl"), kong.Writers(stdout, stderr), kong.Exit(func(int) { helped = true }),
-		kong.Description("Looks after the dead letters of stream applications."))
-	if err != nil {
+	k, err := run.Parse(&c, "streamctl", "Looks after the dead letters of stream applications.", args, stdout, stderr)
+	if k == nil {
 		return err
-	}
-	k, err := parser.Parse(args)
-	switch {
-	case helped:
-		return nil
-	case err != nil:
-		return run.UsageError{Err: fmt.Errorf("%w; --help tells more", err)}
 	}
 	s := &session{cli: &c, out: stdout, getenv: getenv}
 	defer s.close()

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/alecthomas/kong"
 	"github.com/warren-mq/warren/libs/run"
 	"github.com/warren-mq/warren/libs/tracestore"
 )
@@ -25,19 +24,11 @@ func main() { os.Exit(run.Main("tracestore", serve)) }
 
 func serve(ctx context.Context, args []string, _ func(string) string, stderr io.Writer) error {
 	var f flags
-	helped := false
-	parser, err := kong.New(&f, kong.Name("tracestore"), kong.Writers(os.Stdout, stderr), kong.Exit(func(int) { helped = true }),
-		kong.Description("A Jaeger-compatible trace store: OTLP in, Jaeger's query API and one page out. Traces live in memory."))
-	if err != nil {
+	k, err := run.Parse(&f, "tracestore", "A Jaeger-compatible trace store: OTLP in, Jaeger's query API and one page out. Traces live in memory.", args, os.Stdout, stderr)
+	if k == nil {
 		return err
 	}
-	_, err = parser.Parse(args)
-	switch {
-	case helped:
-		return nil
-	case err != nil:
-		return run.UsageError{Err: err}
-	case f.MaxMiB < 1:
+	if f.MaxMiB < 1 {
 		return run.UsageError{Err: errors.New("--max-mib must be at least 1")}
 	}
 	s := tracestore.NewServer(tracestore.Config{
