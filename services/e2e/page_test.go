@@ -75,6 +75,7 @@ const looks = `(() => {
 func TestPage(t *testing.T) {
 	ctx := browser(t)
 	r := start(t)
+	conduct(t, r)
 	do := func(what string, actions ...chromedp.Action) {
 		t.Helper()
 		if err := chromedp.Run(ctx, actions...); err != nil {
@@ -93,7 +94,7 @@ func TestPage(t *testing.T) {
 	}
 	do("open", chromedp.Navigate(r.URL(system.Order)+"/"))
 	until("everything is ready", `document.querySelectorAll("#products [data-sku]").length === 13 && document.querySelectorAll("#picture .service:not(.off)").length === 4 &&
-		document.querySelector("#live").textContent === "live" && document.querySelectorAll("#switches .switch").length >= 12`)
+		document.querySelector("#live").textContent === "live" && document.querySelectorAll("#switches .switch").length === 16`)
 
 	do("order", chromedp.Click(`[data-sku="SKU-002"] [aria-label^=more]`), chromedp.Click(`[data-sku="SKU-001"] [aria-label^=more]`), chromedp.Click(`#buy`))
 	until("a message moves", `document.querySelectorAll("#picture .dot").length > 0`)
