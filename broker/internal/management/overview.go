@@ -48,6 +48,9 @@ type sums struct {
 	ready, unacked int
 	readyRate      float64
 	unackRate      float64
+	consumers      int
+	connections    int
+	channels       int
 	histories      [][]node.Sample
 	histograms     node.Histograms
 	missing        []string
@@ -66,6 +69,11 @@ func (h *handler) sums(t totals) (s sums) {
 			s.churn[i] += v
 			s.churnRates[i] += n.ChurnRates[i]
 		}
+		s.ready += n.Ready
+		s.unacked += n.Unacked
+		s.consumers += n.Consumers
+		s.connections += n.Connections
+		s.channels += n.Channels
 		s.readyRate += n.ReadyRate
 		s.unackRate += n.UnackRate
 		s.histories = append(s.histories, n.Samples)
@@ -76,6 +84,20 @@ func (h *handler) sums(t totals) (s sums) {
 		s.histograms.Size.Merge(&n.Histograms.Size)
 	}
 	return s
+}
+
+// theirs counts only what the user may know of.
+func (h *handler) theirs(w http.ResponseWriter, r *request, s *sums) {
+	s.ready, s.unacked, s.consumers, s.connections, s.channels = 0, 0, 0, 0, 0
+	for _, q := range h.seenQueues(w, r, false) {
+		s.ready += q.Ready
+		s.unacked += q.Unacked
+		s.consumers += q.Consumers
+	}
+	for _, c := range h.seenConnections(w, r) {
+		s.connections++
+		s.channels += len(c.Channels)
+	}
 }
 
 // merged adds up the samples of all nodes, at the times of the longest.
@@ -125,22 +147,18 @@ func (h *handler) overviewJSON(w http.ResponseWriter, r *request, sp spans) map[
 	if sp.any() {
 		history = merged(s.histories)
 	}
-	queues := h.seenQueues(w, r, false)
-	connections := h.seenConnections(w, r)
-	objects := map[string]any{"queues": len(queues), "connections": len(connections)}
-	channels, consumers := 0, 0
-	for i := range connections {
-		channels += len(connections[i].Channels)
+	partial(w, s.missing)
+	if !r.user.HasTag(monitor.tags...) {
+		h.theirs(w, r, &s)
 	}
-	for i := range queues {
-		s.ready += queues[i].Ready
-		s.unacked += queues[i].Unacked
-		consumers += queues[i].Consumers
-	}
-	objects["channels"], objects["consumers"] = channels, consumers
-	exchanges := 0
-	h.eachVHostState(r, func(_ *metadata.State, v *metadata.VHost) { exchanges += len(v.Exchanges) })
-	objects["exchanges"] = exchanges
+	queues, exchanges := 0, 0
+	h.eachVHostState(r, func(_ *metadata.State, v *metadata.VHost) {
+		exchanges += len(v.Exchanges)
+		for _, q := range v.Queues {
+			queues += btoi(!q.Internal)
+		}
+	})
+	objects := map[string]any{"queues": queues, "exchanges": exchanges, "connections": s.connections, "channels": s.channels, "consumers": s.consumers}
 	lens := map[string]any{}
 	lengths(lens, s.ready, s.unacked, s.readyRate, s.unackRate, history, sp.lengths)
 	churn := map[string]any{}

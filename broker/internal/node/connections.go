@@ -126,6 +126,19 @@ func (n *Node) openLinks() (links []*Link, states []*ChannelState) {
 	return links, states
 }
 
+// openCount returns how many connections clients have here, and how many channels those have.
+func (n *Node) openCount() (connections, channels int) {
+	n.linksMu.Lock()
+	defer n.linksMu.Unlock()
+	for l := range n.links {
+		if l.open {
+			connections++
+			channels += len(l.channels)
+		}
+	}
+	return connections, channels
+}
+
 func (n *Node) connectionsHere() []ConnectionStatus {
 	links, _ := n.openLinks()
 	all := make([]ConnectionStatus, 0, len(links))

@@ -132,7 +132,7 @@ func (n *Node) answerMember(c call, r *callReply) {
 			r.Error = err.Error()
 		}
 	case callTotals:
-		r.Totals = new(n.totalsHere(c.History))
+		r.Totals = new(n.totalsHere(n.ctx, c.History))
 	case callExchanges:
 		r.Exchanges = n.exchangesCounted()
 	case callEvents:

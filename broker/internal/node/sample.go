@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -201,11 +202,26 @@ type NodeTotals struct {
 	UnackRate  float64
 	Samples    []Sample
 	Histograms Histograms
+
+	Ready, Unacked int // messages of the queues that it leads
+	Consumers      int
+	Connections    int // of its clients
+	Channels       int
 }
 
 // totalsHere returns this node's; its samples, too, if asked.
-func (n *Node) totalsHere(history bool) NodeTotals {
+func (n *Node) totalsHere(ctx context.Context, history bool) NodeTotals {
 	t := NodeTotals{Counts: n.Totals(), Churn: n.Churn(), Histograms: n.Histograms()}
+	t.Connections, t.Channels = n.openCount()
+	queues, whole := n.countQueues(ctx)
+	if !whole {
+		queues = n.lastKnown(queues)
+	}
+	for i := range queues {
+		t.Ready += queues[i].Ready
+		t.Unacked += queues[i].Unacked
+		t.Consumers += queues[i].Consumers
+	}
 	s := n.samples
 	s.mu.Lock()
 	defer s.mu.Unlock()

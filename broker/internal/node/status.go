@@ -256,7 +256,7 @@ func (n *Node) ListTotals(ctx context.Context, history bool) (map[string]NodeTot
 		all[name] = t
 	}
 	missing := n.eachNode(ctx, call{Op: callTotals, History: history},
-		func() { add(n.cfg.Name, n.totalsHere(history)) },
+		func() { add(n.cfg.Name, n.totalsHere(ctx, history)) },
 		func(r callReply) {
 			if r.Totals != nil {
 				add(r.Name, *r.Totals)
