@@ -31,5 +31,6 @@ func serve(ctx context.Context, args []string, getenv func(string) string, stder
 	products := product.New(s.Core, cfg.Hold)
 	s.Bind(saga.Stock, products.Subscriptions(), events.ProductListed{}.Destination())
 	routes(s.Server.API, products)
-	return s.Run(ctx, run.Component{Name: "catalogue", Start: products.Seed}, run.Component{Name: "holds", Run: products.Expiring})
+	seed := func(ctx context.Context) error { return products.Seed(ctx, int64(cfg.StockTimes)) }
+	return s.Run(ctx, run.Component{Name: "catalogue", Start: seed}, run.Component{Name: "holds", Run: products.Expiring})
 }

@@ -71,6 +71,8 @@ const (
 	orderExpiry = "ORDER_EXPIRY=1m"
 	// tracesKept lets the trace store fill up soon, so that its memory can be seen to stay.
 	tracesKept = "TRACESTORE_MAX_MIB=32"
+	// plenty lets orders be delivered to the end.
+	plenty = "PRODUCT_STOCK_TIMES=1000"
 )
 
 // run starts the system, lets it work, and stops it. What it has written stays if something is wrong.
@@ -84,7 +86,7 @@ func (f *flags) run(ctx context.Context, broker system.Broker, schedule *load.Sc
 	if err != nil {
 		return err
 	}
-	s := system.New(system.Config{Bin: f.Bin, State: dir, Ports: ports, Broker: broker, Env: []string{orderExpiry, tracesKept, "CONSUMER_ATTEMPTS=3"}})
+	s := system.New(system.Config{Bin: f.Bin, State: dir, Ports: ports, Broker: broker, Env: []string{orderExpiry, tracesKept, plenty, "CONSUMER_ATTEMPTS=3"}})
 	defer func() {
 		if err = errors.Join(err, s.Down(context.WithoutCancel(ctx))); err != nil {
 			err = fmt.Errorf("%w; logs and data are in %s", err, dir)

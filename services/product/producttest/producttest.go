@@ -27,7 +27,7 @@ func Open(ctx context.Context, database string, hold time.Duration) (*Products, 
 		return nil, err
 	}
 	s := product.New(chassis.NewCore(db, slog.New(slog.DiscardHandler)), hold)
-	if err := s.Seed(ctx); err != nil {
+	if err := s.Seed(ctx, 1); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	expire := func(ctx context.Context, at time.Time) error {

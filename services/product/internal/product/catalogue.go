@@ -31,15 +31,15 @@ var catalogue = []Product{
 	{SKU: events.Undeliverable, Name: "Grand piano (comes back)", Price: 899000, Stock: 20},
 }
 
-// Seed fills an empty catalogue and publishes every entry, at each start: whoever reads them may have lost what it knew.
-func (s *Service) Seed(ctx context.Context) error {
+// Seed fills an empty catalogue, with so many times its stock, and publishes every entry, at each start: whoever reads them may have lost what it knew.
+func (s *Service) Seed(ctx context.Context, times int64) error {
 	ctx, span := otel.Tracer("product").Start(ctx, "publish catalogue")
 	defer span.End()
 	return s.DB.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		for _, p := range catalogue {
 			_, err := tx.ExecContext(ctx, s.DB.Rebind(
 				`INSERT INTO products (sku, name, price, currency, revision, stock, reserved) VALUES (?, ?, ?, ?, 1, ?, 0) ON CONFLICT DO NOTHING`),
-				p.SKU, p.Name, p.Price, Currency, p.Stock)
+				p.SKU, p.Name, p.Price, Currency, times*p.Stock)
 			if err != nil {
 				return fmt.Errorf("product: seed: %w", err)
 			}
