@@ -369,3 +369,32 @@ func TestUsersSeeTheirVirtualHosts(t *testing.T) {
 		t.Error(v)
 	}
 }
+
+// TestOverviewCountsWhatIsListed: a queue for direct replies is nobody's to see, and its consumer is not counted.
+func TestOverviewCountsWhatIsListed(t *testing.T) {
+	n := brokertest.Start(t)
+	a := newAPI(t, n)
+	c, err := amqp.Dial(n.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	ch, err := c.Channel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ch.QueueDeclare("q", false, true, false, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, queue := range []string{"q", "amq.rabbitmq.reply-to"} {
+		if _, err := ch.Consume(queue, "", true, false, false, false, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := a.want(200, get, "/api/overview", "")
+	for _, kind := range []string{"queues", "connections", "channels", "consumers"} {
+		if list := a.want(200, get, "/api/"+kind, "").([]any); field(v, "object_totals."+kind) != float64(len(list)) || len(list) != 1 {
+			t.Errorf("%s: the overview says %v, %d are listed, want 1", kind, field(v, "object_totals."+kind), len(list))
+		}
+	}
+}

@@ -213,14 +213,10 @@ type NodeTotals struct {
 func (n *Node) totalsHere(ctx context.Context, history bool) NodeTotals {
 	t := NodeTotals{Counts: n.Totals(), Churn: n.Churn(), Histograms: n.Histograms()}
 	t.Connections, t.Channels = n.openCount()
-	queues, whole := n.countQueues(ctx)
-	if !whole {
-		queues = n.lastKnown(queues)
-	}
-	for i := range queues {
-		t.Ready += queues[i].Ready
-		t.Unacked += queues[i].Unacked
-		t.Consumers += queues[i].Consumers
+	for _, q := range n.LedQueues(ctx) {
+		t.Ready += q.Ready
+		t.Unacked += q.Unacked
+		t.Consumers += q.Consumers
 	}
 	s := n.samples
 	s.mu.Lock()
