@@ -147,7 +147,7 @@ func (o *Orders) Settle(ctx context.Context, within time.Duration) (*Ledger, err
 	defer cancel()
 	var s serviceLedger
 	for {
-		if err := o.get(ctx, ledgerPath, &s); err == nil && s.Open == 0 || wait.Err() != nil {
+		if open, err := o.Open(ctx); err == nil && open == 0 || wait.Err() != nil {
 			break
 		}
 		_ = Wall{}.Wait(wait, time.Now().Add(lookInterval)) // the end of waiting is looked at above
